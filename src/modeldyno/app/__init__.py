@@ -1,0 +1,1 @@
+"""The one place that picks an implementation for each port."""

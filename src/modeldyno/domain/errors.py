@@ -1,0 +1,104 @@
+"""The tree of what can go wrong. It knows no HTTP; `wire.faults` is the table from it to AWS codes.
+
+DynoError
+├── RequestError            the caller's fault; nothing was changed
+│   ├── MalformedRequest    not a readable request at all, or a member of the wrong type
+│   ├── InvalidRequest      readable, but breaks one or more rules (each is a line)
+│   ├── UnsupportedRequest  AWS has it, Dyno does not (yet); names what
+│   ├── ResourceNotFound    no such job, package, ...
+│   ├── ResourceInUse       the name is taken
+│   ├── Conflict            not in this state
+│   └── LimitExceeded       over a quota
+├── TrialFailure            one trial ends FAILED with this reason; the job goes on
+│   ├── HostCannot          this host cannot be that instance type
+│   ├── ModelFault          the user's model server exited, hung, answered 5xx, ate its memory
+│   └── InputFault          the model archive or payload cannot be used
+├── ObjectError             bytes that are not there or may not be read
+└── ServiceError            Dyno's own surroundings: port busy, data directory in use, schema too new
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class DynoError(Exception):
+    """Anything Dyno raises on purpose. `str(error)` is one clear sentence for the person at the other end."""
+
+
+class RequestError(DynoError):
+    """The caller's request cannot be carried out; nothing was changed."""
+
+
+class MalformedRequest(RequestError):
+    """The request is not readable: not JSON, not an object, or a member has the wrong type."""
+
+
+class InvalidRequest(RequestError):
+    """The request breaks one or more rules.
+
+    `violations` holds one text per broken rule, in AWS's wording where it has one
+    (``Value 'x' at 'a.b' failed to satisfy constraint: ...``). A single free-text message is one violation with
+    ``constraint=False`` and is sent as it stands.
+    """
+
+    def __init__(self, violations: str | Sequence[str], *, constraint: bool = False) -> None:
+        self.violations: tuple[str, ...] = (violations,) if isinstance(violations, str) else tuple(violations)
+        if constraint:
+            count = len(self.violations)
+            noun = "error" if count == 1 else "errors"
+            super().__init__(f"{count} validation {noun} detected: {'; '.join(self.violations)}")
+        else:
+            super().__init__("; ".join(self.violations))
+
+
+class UnsupportedRequest(RequestError):
+    """AWS has this operation or field and Dyno does not; the message names it."""
+
+
+class ResourceNotFound(RequestError):
+    """No resource of that name."""
+
+
+class ResourceInUse(RequestError):
+    """The name is taken."""
+
+
+class Conflict(RequestError):
+    """The resource is not in a state that allows this."""
+
+
+class LimitExceeded(RequestError):
+    """Over a quota."""
+
+
+class TrialFailure(DynoError):
+    """One trial ends FAILED with this reason; the job goes on.
+
+    `log_tail` holds the last lines of the model's log where the model is at fault, else is empty.
+    """
+
+    def __init__(self, reason: str, log_tail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.log_tail = log_tail
+
+
+class HostCannot(TrialFailure):
+    """This host cannot be that instance type."""
+
+
+class ModelFault(TrialFailure):
+    """The user's model server exited, hung, answered 5xx, failed to start in time or ate its memory."""
+
+
+class InputFault(TrialFailure):
+    """The model archive, payload archive or runtime requirements cannot be used."""
+
+
+class ObjectError(DynoError):
+    """An object is missing, not readable, or its URL is not understood."""
+
+
+class ServiceError(DynoError):
+    """Dyno's surroundings do not allow it to start or go on: port, data directory, schema, configuration."""

@@ -1,0 +1,98 @@
+"""What a host can be: facts about it, and where on it an instance fits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from modeldyno.domain.catalog import InstanceType
+from modeldyno.domain.errors import HostCannot
+from modeldyno.domain.trial import Placement
+
+
+class Cgroup(StrEnum):
+    """How limits are enforced here."""
+
+    V1 = "v1"
+    V2 = "v2"
+    NONE = "none"  # affinity and a memory watch only; every result says so
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One machine that runs instances. `cores` are the ids this process may use, in order."""
+
+    name: str
+    cores: tuple[int, ...]
+    memory_mib: int
+    architecture: str
+    cgroup: Cgroup
+    root: bool
+    system: str = "Linux"
+    gpus: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def cannot_be(kind: InstanceType, host: Host) -> str | None:
+    """Why this host cannot be that type, in words; None when it can."""
+    for reason in _reasons(kind, host):
+        if reason:
+            return f"This host cannot be {kind.name}: {reason}."
+    return None
+
+
+def _reasons(kind: InstanceType, host: Host) -> Iterable[str | None]:
+    if kind.burstable:
+        yield f"Burstable instance type {kind.name} is not allowed"
+    if kind.vcpus is None:
+        yield "its number of vCPUs is not known; set it under [instances] in dyno.toml"
+    elif math.ceil(kind.vcpus) > len(host.cores):
+        yield f"it has {kind.vcpus:g} vCPUs, the host has {len(host.cores)} cores"
+    if kind.memory_mib is not None and kind.memory_mib > host.memory_mib:
+        yield f"it has {kind.memory_mib} MiB of memory, the host has {host.memory_mib} MiB"
+    if kind.architectures and host.architecture not in kind.architectures:
+        yield f"its architecture is {'/'.join(kind.architectures)}, the host's is {host.architecture}"
+    for accelerator in kind.accelerators:
+        if accelerator.kind != "gpu" or accelerator.count > len(host.gpus):
+            yield f"it needs {accelerator.count} x {accelerator.name}, which the host does not have"
+
+
+def place(kind: InstanceType, host: Host, busy: Iterable[Placement]) -> Placement | None:
+    """Cores and memory for an instance of `kind` beside what is `busy`, or None when there is no room now.
+
+    Trials never share a core with each other. The first core is the generator's as long as another is left for models;
+    a type that needs every core gets them all, alone, and is flagged.
+
+    Raises:
+        HostCannot: the host can never be that type.
+    """
+    reason = cannot_be(kind, host)
+    if reason is not None:
+        raise HostCannot(reason)
+    assert kind.vcpus is not None  # cannot_be has refused it
+    wanted = math.ceil(kind.vcpus)
+    quota = kind.vcpus if kind.vcpus < wanted else None
+    taken = list(busy)
+    memory = kind.memory_mib * 1024**2 if kind.memory_mib is not None else None
+    if not _memory_fits(memory, host, taken):
+        return None
+    if wanted >= len(host.cores):
+        if taken:
+            return None
+        return Placement(host.cores[:wanted], memory, quota, host.cores[:1], fills_host=True)
+    if any(placement.fills_host for placement in taken):
+        return None
+    used = {core for placement in taken for core in placement.cores}
+    free = [core for core in host.cores[1:] if core not in used]
+    if len(free) < wanted:
+        return None
+    return Placement(tuple(free[:wanted]), memory, quota, host.cores[:1])
+
+
+def _memory_fits(memory: int | None, host: Host, taken: list[Placement]) -> bool:
+    if memory is None:
+        return not taken
+    used = sum(placement.memory_bytes or 0 for placement in taken)
+    return not taken or used + memory <= host.memory_mib * 1024**2

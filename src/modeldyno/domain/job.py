@@ -1,0 +1,111 @@
+"""A recommendation job: what was asked for, and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from modeldyno.domain.model import ModelSource, PayloadSource
+from modeldyno.domain.traffic import Traffic
+
+
+class JobType(StrEnum):
+    """The wire's spelling."""
+
+    DEFAULT = "Default"
+    ADVANCED = "Advanced"
+
+
+class JobStatus(StrEnum):
+    """The wire's spelling. Source: botocore enum RecommendationJobStatus."""
+
+    PENDING = "PENDING"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more (but for deletion)."""
+        return self in _ENDED
+
+
+_ENDED = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED, JobStatus.DELETED})
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyThreshold:
+    """`percentile` (0..100, e.g. 95.0) of model latency must stay at or under `limit_ms` milliseconds."""
+
+    percentile: float
+    limit_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoppingRules:
+    """When the load of one trial ends. `target_per_minute` is the wire's StoppingConditions.MaxInvocations."""
+
+    target_per_minute: int | None = None
+    threshold: LatencyThreshold | None = None
+    stop_when_flat: bool = True
+
+    @property
+    def percentile(self) -> float:
+        """The percentile that ModelLatency reports: the threshold's, P95 where there is none."""
+        return self.threshold.percentile if self.threshold else 95.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One EndpointConfiguration of an Advanced job: a type and the values to try for each variable."""
+
+    instance_type: str
+    ranges: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """Everything the engine needs to run a job; made once, when the job is created, and never changed.
+
+    `supported_instance_types` narrows a Default job; empty means "the types this host can be". `candidates` and
+    `traffic` are of Advanced jobs. `duration_seconds` is the wire's JobDurationInSeconds: no new trial starts after it.
+    """
+
+    job_type: JobType
+    model: ModelSource
+    payload: PayloadSource
+    rules: StoppingRules = StoppingRules()
+    supported_instance_types: tuple[str, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    ranges: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    traffic: Traffic | None = None
+    max_tests: int | None = None
+    max_parallel: int = 1
+    duration_seconds: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job row. Times are seconds since the Unix epoch; `document` is the validated request in the wire's shape.
+
+    `region` and `name` are unique together. `plan_notes` says, in words, what was left out of the plan and why.
+    """
+
+    id: str
+    region: str
+    name: str
+    arn: str
+    status: JobStatus
+    spec: JobSpec
+    document: dict[str, object]
+    created_at: float
+    modified_at: float
+    completed_at: float | None = None
+    stop_requested: bool = False
+    failure_reason: str | None = None
+    plan_notes: tuple[str, ...] = ()

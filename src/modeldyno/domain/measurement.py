@@ -1,0 +1,72 @@
+"""A window: one second of load, as it was seen by the generator and by the instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from modeldyno.domain.latency import LatencyHistogram
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One second (about) of a trial's load.
+
+    started_at: seconds since the Unix epoch. users: constant within a window. latency_counts: `LatencyHistogram.counts`
+    of the *successful* answers that arrived in it. failed: failed invocations by kind (``"http_500"``, ``"timeout"``,
+    ``"connection_reset"``, ``"connection_refused"``, ``"bad_answer"``). generator_cpu_seconds /
+    generator_delay_seconds: CPU used and
+    time spent runnable but not running by the generator process. cpu_seconds / memory_bytes: of the instance,
+    None where
+    the host cannot tell.
+    """
+
+    sequence: int
+    started_at: float
+    duration_seconds: float
+    users: int
+    latency_counts: dict[int, int]
+    failed: dict[str, int] = field(default_factory=dict)
+    bytes_received: int = 0
+    generator_cpu_seconds: float = 0.0
+    generator_delay_seconds: float = 0.0
+    cpu_seconds: float | None = None
+    memory_bytes: int | None = None
+
+    @property
+    def succeeded(self) -> int:
+        """Invocations answered well."""
+        return sum(self.latency_counts.values())
+
+    @property
+    def failures(self) -> int:
+        """Invocations that failed, of whatever kind."""
+        return sum(self.failed.values())
+
+    @property
+    def per_second(self) -> float:
+        """Successful invocations a second."""
+        return self.succeeded / self.duration_seconds if self.duration_seconds > 0 else 0.0
+
+    @property
+    def latency(self) -> LatencyHistogram:
+        """The histogram of successful answers."""
+        return LatencyHistogram(self.latency_counts)
+
+
+def merged_latency(windows: Iterable[Window]) -> LatencyHistogram:
+    """The histogram of the union of the windows: merging loses nothing."""
+    total: dict[int, int] = {}
+    for window in windows:
+        for bucket, count in window.latency_counts.items():
+            total[bucket] = total.get(bucket, 0) + count
+    return LatencyHistogram(total)
+
+
+def failure_share(windows: Iterable[Window]) -> float:
+    """Failed invocations over all, 0..1; 0 when there were none."""
+    good = bad = 0
+    for window in windows:
+        good += window.succeeded
+        bad += window.failures
+    return bad / (good + bad) if good + bad else 0.0

@@ -1,0 +1,135 @@
+"""A trial: one configuration, deployed and measured once. (SageMaker owns the word on the wire: we never say
+it there.)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from modeldyno.domain.catalog import InstanceType
+
+
+class TrialStatus(StrEnum):
+    """Where a trial stands; the wire's step statuses are the same words."""
+
+    PENDING = "PENDING"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has its result."""
+        return self in _ENDED
+
+
+_ENDED = frozenset({TrialStatus.COMPLETED, TrialStatus.FAILED, TrialStatus.STOPPED})
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSpec:
+    """One configuration. `environment` is what the model server gets; `tuned` the part that this plan chose.
+
+    `workers` is the effective number of worker processes where Dyno's own runtime decides it, else None.
+    """
+
+    index: int
+    endpoint_name: str
+    instance_type: InstanceType
+    environment: dict[str, str] = field(default_factory=dict)
+    tuned: dict[str, str] = field(default_factory=dict)
+    workers: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where on a host an instance runs.
+
+    `cores` is the cpuset; `cpu_quota` the share of them in cores (None = all of them); `generator_cores` where the load
+    generator is pinned; `fills_host` True when the generator shares the model's cores.
+    """
+
+    cores: tuple[int, ...]
+    memory_bytes: int | None
+    cpu_quota: float | None = None
+    generator_cores: tuple[int, ...] = ()
+    fills_host: bool = False
+
+
+class Flag(StrEnum):
+    """Why a figure may be doubtful. The text beside it says it in words."""
+
+    FILLS_HOST = "fills_host"
+    EMULATED = "emulated"
+    NO_CGROUP = "no_cgroup"
+    FEW_REQUESTS = "few_requests"
+    NOT_SETTLED = "not_settled"
+    ERRORS = "errors"
+    GENERATOR_BUSY = "generator_busy"
+    FOREIGN_LOAD = "foreign_load"
+    VERSION_NEAREST = "version_nearest"
+    ESTIMATED_PRICE = "estimated_price"
+    LEAST_PRIVILEGE = "least_privilege"
+    STOPPED_EARLY = "stopped_early"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured at the reported level. Every value is measured; None = could not be.
+
+    capacity_per_minute: closed-loop invocations a minute of one instance. latency_ms: exact, at `percentile`.
+    cpu_percent: summed over cores (two busy cores = 200), as CloudWatch has it. memory_percent: of the type's limit.
+    `requests`/`failed`: in the windows that the figures rest on, over `measured_seconds`; `total_*` over the
+    whole load.
+    """
+
+    capacity_per_minute: float
+    percentile: float
+    latency_ms: float
+    latencies_ms: dict[str, float]
+    users: int
+    requests: int
+    failed: int
+    measured_seconds: float
+    warmup_seconds: float
+    total_requests: int
+    total_failed: int
+    total_seconds: float
+    errors: dict[str, int] = field(default_factory=dict)
+    cpu_percent: float | None = None
+    memory_percent: float | None = None
+    memory_peak_bytes: int | None = None
+    generator_cpu_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """How a trial ended well: its figures, why the load stopped, and what to know about them."""
+
+    figures: Figures
+    stop_reason: str
+    flags: dict[Flag, str]
+    load_started_at: float
+    load_ended_at: float
+    effective_environment: dict[str, str] = field(default_factory=dict)
+    runtime: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial row. `attempt` counts deploys; a write counts only where the attempt is the writer's own."""
+
+    id: str
+    job_id: str
+    spec: TrialSpec
+    status: TrialStatus = TrialStatus.PENDING
+    attempt: int = 0
+    worker_id: str | None = None
+    lease_expires_at: float | None = None
+    placement: Placement | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    result: TrialResult | None = None
+    failure_reason: str | None = None
+    log_tail: str = ""

@@ -1,0 +1,1 @@
+"""What continues after a crash: jobs and trials, reconciled from their rows."""

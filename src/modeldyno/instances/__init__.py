@@ -1,0 +1,1 @@
+"""Where a model server runs: a process group under limits."""

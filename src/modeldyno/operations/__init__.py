@@ -1,0 +1,1 @@
+"""What each call does: one function per operation, over the store."""

@@ -1,0 +1,27 @@
+"""What every operation gets beside its request."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from modeldyno.domain.catalog import Catalogue
+from modeldyno.ports import Clock, Entropy, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The world of one call. `region` is of the request's credential scope.
+
+    `runtimes` are the image names that dyno.toml maps to commands; `documented_limits` enforces the limits that only
+    AWS's documentation states.
+    """
+
+    region: str
+    account: str
+    store: Store
+    clock: Clock
+    entropy: Entropy
+    catalogue: Catalogue
+    runtimes: Collection[str] = field(default_factory=tuple)
+    documented_limits: bool = False

@@ -1,0 +1,1 @@
+"""What runs inside an instance: the script-mode model server. Imports nothing of the rest."""

@@ -1,0 +1,1 @@
+"""Fakes, a manual clock, contract suites and known-truth servers, shipped for people who write a backend."""

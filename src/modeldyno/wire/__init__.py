@@ -1,0 +1,1 @@
+"""How AWS speaks: the service model, decoding, validation, encoding, faults."""
