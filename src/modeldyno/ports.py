@@ -93,8 +93,8 @@ class ObjectStore(Protocol):
     def unpack(self, url: str, target: Path, limits: ArchiveLimits) -> ArchiveFacts:
         """Fetch a tar.gz and unpack it into `target` (made, must be empty), as plain files and directories only.
 
-        `target` is complete or not there at all afterwards. Links are kept when they stay inside. Traversal, links out, device
-        files and sizes over the limits are refused.
+        `target` is complete or not there at all afterwards. Links are kept when they stay inside. Traversal,
+        links out, device files and sizes over the limits are refused.
 
         Raises:
             InputFault: not gzip, not a tar, refused content; names the member and the rule.
@@ -124,8 +124,9 @@ class Tag:
 class DeployRequest:
     """One model server to start.
 
-    model_dir: the unpacked model, shared between trials and never written; the server sees it as BASE_DIR/model. None: empty.
-    code_dir: unpacked sources of an s3:// SAGEMAKER_SUBMIT_DIRECTORY, shared likewise; None: the model's own ``code/``. log_path: where its output goes (appended,
+    model_dir: the unpacked model, shared between trials and never written; the server sees it as BASE_DIR/model.
+    None: empty. code_dir: unpacked sources of an s3:// SAGEMAKER_SUBMIT_DIRECTORY, shared likewise; None: the model's
+    own ``code/``. log_path: where its output goes (appended,
     never a pipe).
     environment: what the user and the plan set; the backend adds the container contract's own variables.
     startup_seconds: how long until `/ping` must answer 200.
