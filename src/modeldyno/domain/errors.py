@@ -5,6 +5,7 @@ DynoError
 │   ├── MalformedRequest    not a readable request at all, or a member of the wrong type
 │   ├── InvalidRequest      readable, but breaks one or more rules (each is a line)
 │   ├── UnsupportedRequest  AWS has it, Dyno does not (yet); names what
+│   │   └── UnknownOperation    a whole operation, be it one of AWS's or none
 │   ├── ResourceNotFound    no such job, package, ...
 │   ├── ResourceInUse       the name is taken
 │   ├── Conflict            not in this state
@@ -54,6 +55,10 @@ class InvalidRequest(RequestError):
 
 class UnsupportedRequest(RequestError):
     """AWS has this operation or field and Dyno does not; the message names it."""
+
+
+class UnknownOperation(UnsupportedRequest):
+    """The operation as a whole is not here: Dyno does not have it yet, or nobody does; the message names it."""
 
 
 class ResourceNotFound(RequestError):
