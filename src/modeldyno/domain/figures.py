@@ -1,0 +1,59 @@
+"""From windows to the figures of a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modeldyno.domain.job import StoppingRules
+from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.domain.stopping import Measured, percentile_ms
+from modeldyno.domain.trial import Figures
+
+
+def figures_of(
+    measured: Measured, all_windows: Sequence[Window], rules: StoppingRules, memory_limit_bytes: int | None
+) -> Figures | None:
+    """The figures of a load; None when nothing was answered in the windows that they would rest on."""
+    windows = measured.windows
+    seconds = sum(window.duration_seconds for window in windows)
+    latency = merged_latency(windows)
+    at_percentile = percentile_ms(latency, rules.percentile)
+    if at_percentile is None or seconds <= 0:
+        return None
+    shown = {f"p{p:g}": value for p in (50.0, 90.0, 95.0, 99.0) if (value := percentile_ms(latency, p)) is not None}
+    peak = max((window.memory_bytes for window in windows if window.memory_bytes is not None), default=None)
+    memory = None if peak is None or not memory_limit_bytes else 100.0 * peak / memory_limit_bytes
+    return Figures(
+        capacity_per_minute=latency.count / seconds * 60,
+        percentile=rules.percentile,
+        latency_ms=at_percentile,
+        latencies_ms=shown,
+        users=measured.users,
+        requests=latency.count,
+        failed=sum(window.failures for window in windows),
+        measured_seconds=seconds,
+        warmup_seconds=measured.warmup_seconds,
+        total_requests=sum(window.succeeded for window in all_windows),
+        total_failed=sum(window.failures for window in all_windows),
+        total_seconds=sum(window.duration_seconds for window in all_windows),
+        errors=_errors(all_windows),
+        cpu_percent=_cpu_percent(windows),
+        memory_percent=memory,
+        memory_peak_bytes=peak,
+        generator_cpu_percent=100.0 * sum(window.generator_cpu_seconds for window in windows) / seconds,
+    )
+
+
+def _cpu_percent(windows: Sequence[Window]) -> float | None:
+    """CPU summed over cores, in percent: two busy cores are 200. Windows without a reading do not count."""
+    known = [(window.cpu_seconds, window.duration_seconds) for window in windows if window.cpu_seconds is not None]
+    seconds = sum(duration for _, duration in known)
+    return 100.0 * sum(cpu for cpu, _ in known) / seconds if seconds else None
+
+
+def _errors(windows: Sequence[Window]) -> dict[str, int]:
+    errors: dict[str, int] = {}
+    for window in windows:
+        for kind, count in window.failed.items():
+            errors[kind] = errors.get(kind, 0) + count
+    return errors

@@ -1,0 +1,140 @@
+"""The result document: a job's exact figures and windows as plain JSON values (`result.json`, reports, comparisons)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from modeldyno.domain.job import Job
+from modeldyno.domain.latency import LatencyHistogram
+from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.domain.recommend import Recommendation, pareto_front, recommend
+from modeldyno.domain.stopping import blocks, percentile_ms
+from modeldyno.domain.trial import Figures, Trial
+
+FORMAT = "dyno-result/1"
+Document = dict[str, object]
+
+
+def result_document(job: Job, trials: Sequence[Trial], windows: Mapping[int, Sequence[Window]]) -> Document:
+    """Everything that is known of a job. `windows` by trial index; times in seconds since the epoch, units in names."""
+    rows = recommend(job, trials)
+    front = pareto_front(rows)
+    return {
+        "format": FORMAT,
+        "job": _job(job),
+        "recommendations": [_recommendation(rank, row, job, row.id in front) for rank, row in enumerate(rows, 1)],
+        "trials": [_trial(trial, windows.get(trial.spec.index, ())) for trial in trials],
+    }
+
+
+def _job(job: Job) -> Document:
+    rules = job.spec.rules
+    return {
+        "name": job.name,
+        "region": job.region,
+        "arn": job.arn,
+        "type": str(job.spec.job_type),
+        "status": str(job.status),
+        "created_at": job.created_at,
+        "completed_at": job.completed_at,
+        "failure_reason": job.failure_reason,
+        "plan_notes": list(job.plan_notes),
+        "percentile": rules.percentile,
+        "threshold_ms": rules.threshold.limit_ms if rules.threshold else None,
+        "target_per_minute": rules.target_per_minute,
+        "seed": job.spec.seed,
+    }
+
+
+def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> Document:
+    kind = row.trial.spec.instance_type
+    return {
+        "rank": rank,
+        "id": row.id,
+        "trial_index": row.trial.spec.index,
+        "instance_type": kind.name,
+        "environment": row.environment,
+        "capacity_per_minute": row.outcome.capacity_per_minute,
+        "latency_ms": row.outcome.latency_ms,
+        "percentile": job.spec.rules.percentile,
+        "cpu_percent": row.outcome.cpu_percent,
+        "memory_percent": row.outcome.memory_percent,
+        "cost_per_hour_usd": row.outcome.cost_per_hour_usd,
+        "cost_per_inference_usd": row.outcome.cost_per_inference_usd,
+        "price_basis": str(kind.price_basis),
+        "price_source": kind.price_source,
+        "estimated": kind.estimated,
+        "instance_count": row.outcome.instance_count,
+        "pareto": pareto,
+    }
+
+
+def _trial(trial: Trial, windows: Sequence[Window]) -> Document:
+    kind = trial.spec.instance_type
+    result = trial.result
+    return {
+        "index": trial.spec.index,
+        "endpoint_name": trial.spec.endpoint_name,
+        "instance_type": kind.name,
+        "vcpus": kind.vcpus,
+        "memory_mib": kind.memory_mib,
+        "price_basis": str(kind.price_basis),
+        "usd_per_hour": kind.usd_per_hour,
+        "environment": trial.spec.environment,
+        "tuned": trial.spec.tuned,
+        "workers": trial.spec.workers,
+        "status": str(trial.status),
+        "attempt": trial.attempt,
+        "failure_reason": trial.failure_reason,
+        "log_tail": trial.log_tail,
+        "started_at": trial.started_at,
+        "ended_at": trial.ended_at,
+        "runtime": result.runtime if result else "",
+        "stop_reason": result.stop_reason if result else None,
+        "flags": {str(flag): text for flag, text in result.flags.items()} if result else {},
+        "figures": _figures(result.figures) if result else None,
+        "levels": _levels(windows),
+        "windows": [_window(window) for window in windows],
+    }
+
+
+def _figures(figures: Figures) -> Document:
+    return {name: getattr(figures, name) for name in Figures.__dataclass_fields__}
+
+
+def _levels(windows: Sequence[Window]) -> list[Document]:
+    """One row a number of users, in order of users: blocks of the same users are joined."""
+    joined: dict[int, list[Window]] = {}
+    for block in blocks(windows):
+        joined.setdefault(block.users, []).extend(block.windows)
+    return [_level(users, joined[users]) for users in sorted(joined)]
+
+
+def _level(users: int, windows: Sequence[Window]) -> Document:
+    seconds = sum(window.duration_seconds for window in windows)
+    latency = merged_latency(windows)
+    row: Document = {"users": users, "seconds": seconds, "requests": latency.count}
+    return row | {"per_minute": latency.count / seconds * 60 if seconds else 0.0} | _percentiles(latency)
+
+
+def _window(window: Window) -> Document:
+    cpu = window.cpu_seconds
+    seconds = window.duration_seconds
+    return {
+        "sequence": window.sequence,
+        "started_at": window.started_at,
+        "duration_seconds": seconds,
+        "users": window.users,
+        "succeeded": window.succeeded,
+        "failed": window.failed,
+        "per_minute": window.per_second * 60,
+        **_percentiles(window.latency),
+        "cpu_percent": 100.0 * cpu / seconds if cpu is not None and seconds else None,
+        "memory_bytes": window.memory_bytes,
+        "generator_cpu_percent": 100.0 * window.generator_cpu_seconds / seconds if seconds else 0.0,
+        "latency_counts": {str(bucket): count for bucket, count in sorted(window.latency_counts.items())},
+    }
+
+
+def _percentiles(latency: LatencyHistogram) -> Document:
+    return {f"p{percentile}_ms": percentile_ms(latency, percentile) for percentile in (50, 95, 99)}
