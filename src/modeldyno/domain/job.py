@@ -94,6 +94,7 @@ class Job:
     """A job row. Times are seconds since the Unix epoch; `document` is the validated request in the wire's shape.
 
     `region` and `name` are unique together. `plan_notes` says, in words, what was left out of the plan and why.
+    `started_at`: when it went IN_PROGRESS; `JobSpec.duration_seconds` counts from there.
     """
 
     id: str
@@ -109,3 +110,4 @@ class Job:
     stop_requested: bool = False
     failure_reason: str | None = None
     plan_notes: tuple[str, ...] = ()
+    started_at: float | None = None
