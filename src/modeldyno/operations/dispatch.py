@@ -1,0 +1,31 @@
+"""From an operation's name to its function: refuse what is not here, validate, call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modeldyno.domain.errors import UnknownOperation
+from modeldyno.operations.context import Context
+from modeldyno.operations.registry import OPERATIONS
+from modeldyno.wire.service import instance_type_enums, operation_shapes
+from modeldyno.wire.validate import validate_input
+
+
+def call(context: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    """Carry out one call with typed parameters; the result is in terms of the output shape, {} where there is none.
+
+    Instance types of the catalogue (own hardware too) pass wherever the model lists AWS's own.
+
+    Raises:
+        UnknownOperation: SageMaker has no such operation, or Dyno does not do it.
+        InvalidRequest: with all violations of the service model.
+        RequestError: what the operation itself refuses.
+    """
+    entry = OPERATIONS.get(operation)
+    if entry is None:
+        operation_shapes(operation)
+        raise UnknownOperation(
+            f"Dyno does not implement {operation} yet; docs/reference/operations.md lists what it does."
+        )
+    validate_input(operation, params, extra_enum_values=dict.fromkeys(instance_type_enums(), context.catalogue))
+    return entry.handler(context, params) or {}
