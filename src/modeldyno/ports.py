@@ -235,7 +235,6 @@ class LoadTarget:
     seed: int
     timeout_seconds: float = 60.0
     cores: tuple[int, ...] = ()
-    raw_path: Path | None = None
 
 
 class LoadSession(Protocol):
@@ -247,7 +246,7 @@ class LoadSession(Protocol):
 
     def windows(self) -> AsyncIterator[Window]:
         """One window a second until the session is left. The iterator ends (raises nothing) when the session is closed;
-        a dead generator raises `ServiceError`."""
+        a dead generator raises `ServiceError`. Windows are contiguous; the first users end an empty window early."""
         ...
 
 
