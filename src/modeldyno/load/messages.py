@@ -1,0 +1,48 @@
+"""What the generator's process and its owner say to each other: one JSON object a line, each way."""
+
+from __future__ import annotations
+
+import msgspec
+
+from modeldyno.domain.measurement import Window
+
+
+class Start(msgspec.Struct, tag="start"):
+    """First line to the generator: what to drive, and how. `address` is a host name or IP, `path` begins with ``/``."""
+
+    address: str
+    port: int
+    path: str
+    payload_dir: str
+    content_type: str
+    accept: str | None
+    seed: int
+    timeout_seconds: float
+    cores: tuple[int, ...]
+
+
+class SetUsers(msgspec.Struct, tag="users"):
+    """Any later line to the generator: from the next window on, so many users; `redraw`: on new connections."""
+
+    users: int
+    redraw: bool = False
+
+
+class Ready(msgspec.Struct, tag="ready"):
+    """The generator's first line: payloads are read, windows follow."""
+
+
+class Refused(msgspec.Struct, tag="refused"):
+    """The generator's first and last line: why it cannot start. `payloads`: the payloads are at fault."""
+
+    reason: str
+    payloads: bool
+
+
+class Cut(msgspec.Struct, tag="window"):
+    """Any later line from the generator: a window that ended."""
+
+    window: Window
+
+
+Report = Ready | Refused | Cut

@@ -1,0 +1,179 @@
+"""The generator as its owner sees it: starts, commands and surely ends a process (`ports.LoadGenerator`)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import IO
+from urllib.parse import urlsplit
+
+import msgspec
+
+from modeldyno.domain.errors import InputFault, ServiceError
+from modeldyno.domain.measurement import Window
+from modeldyno.load.messages import Cut, Ready, Refused, Report, SetUsers, Start
+from modeldyno.ports import LoadSession, LoadTarget
+
+# Chosen: starting takes 0.2 s and reading 1 GiB of payloads from a slow disk about 10 s.
+_START_SECONDS = 60.0
+# Chosen: a window's line has at most 12 bytes for each of the 14,848 buckets of a histogram.
+_LONGEST_LINE_BYTES = 1 << 20
+_TAIL_BYTES = 2_000
+
+
+class ProcessGenerator:
+    """Drives load from a process of its own on the target's cores, one process for each session."""
+
+    @asynccontextmanager
+    async def drive(self, target: LoadTarget) -> AsyncIterator[LoadSession]:
+        """Start a generator with 0 users; its process is gone when the context is left, however it is left.
+
+        Raises:
+            InputFault: the payloads cannot be used; names the file.
+            ServiceError: the process cannot be started, or the target cannot be driven.
+        """
+        start = _start(target)
+        ours, theirs = socket.socketpair()
+        with tempfile.TemporaryFile() as errors:
+            with theirs:
+                process = _spawn(theirs, errors, ours)
+            session = None
+            try:
+                reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_LONGEST_LINE_BYTES)
+                session = ProcessSession(process, reader, writer, errors)
+                await session.start(start)
+                yield session
+            finally:
+                process.kill()
+                if session is None:
+                    ours.close()
+                else:
+                    session.close()
+                await asyncio.to_thread(process.wait)
+
+
+class ProcessSession:
+    """A running generator process (`ports.LoadSession`)."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        errors: IO[bytes],
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._errors = errors
+        self._closed = False
+
+    @property
+    def process_id(self) -> int:
+        """The generator's process id."""
+        return self._process.pid
+
+    async def start(self, start: Start) -> None:
+        """Hand over what to drive, and wait until the generator is ready."""
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._say(start)
+                report = await self._hear()
+        except TimeoutError as error:
+            raise ServiceError(f"The load generator was not ready within {_START_SECONDS:g} seconds.") from error
+        match report:
+            case Ready():
+                return
+            case Refused(reason, payloads=True):
+                raise InputFault(reason)
+            case Refused(reason):
+                raise ServiceError(f"The load generator cannot start: {reason}.")
+            case _:
+                raise ServiceError("The load generator did not say that it is ready.")
+
+    async def set_users(self, users: int, *, redraw: bool = False) -> None:
+        """Have so many users from the next window on; `redraw`: all on new connections.
+
+        Raises:
+            ServiceError: the generator has died.
+        """
+        if users < 0:
+            raise ValueError(f"users must not be negative: {users}")
+        await self._say(SetUsers(users, redraw))
+
+    async def windows(self) -> AsyncIterator[Window]:
+        """The windows as they end, about one a second, until the session is closed.
+
+        Raises:
+            ServiceError: the generator has died; with its last words.
+        """
+        while not self._closed:
+            match await self._hear():
+                case Cut(window):
+                    yield window
+                case None:
+                    return
+
+    def close(self) -> None:
+        """End the conversation."""
+        self._closed = True
+        self._writer.transport.abort()
+
+    async def _say(self, message: Start | SetUsers) -> None:
+        try:
+            self._writer.write(msgspec.json.encode(message) + b"\n")
+            await self._writer.drain()
+        except ConnectionError as error:
+            raise await self._death() from error
+
+    async def _hear(self) -> Report | None:
+        """The next report; None when the session was closed meanwhile."""
+        try:
+            line = await self._reader.readline()
+        except ConnectionError:
+            line = b""
+        if line.endswith(b"\n"):
+            return msgspec.json.decode(line, type=Report)
+        if self._closed:
+            return None
+        raise await self._death()
+
+    async def _death(self) -> ServiceError:
+        """What ended the generator, which has closed its end."""
+        self._process.kill()
+        status = await asyncio.to_thread(self._process.wait)
+        self._errors.seek(max(self._errors.seek(0, 2) - _TAIL_BYTES, 0))
+        words = self._errors.read().decode(errors="replace").strip()
+        ended = f"was ended by signal {-status}" if status < 0 else f"exited with status {status}"
+        return ServiceError(f"The load generator {ended}" + (f": {words}" if words else "."))
+
+
+def _start(target: LoadTarget) -> Start:
+    url = urlsplit(target.url)
+    if url.scheme != "http" or not url.hostname:
+        raise ServiceError(f"The load generator drives http:// URLs only, not '{target.url}'.")
+    return Start(
+        address=url.hostname,
+        port=url.port or 80,
+        path=url.path.rstrip("/") + "/invocations",
+        payload_dir=str(target.payload_dir),
+        content_type=target.content_type,
+        accept=target.accept,
+        seed=target.seed,
+        timeout_seconds=target.timeout_seconds,
+        cores=target.cores,
+    )
+
+
+def _spawn(theirs: socket.socket, errors: IO[bytes], ours: socket.socket) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "modeldyno.load.engine"]
+    try:
+        return subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=errors)
+    except OSError as error:
+        ours.close()
+        raise ServiceError(f"The load generator cannot be started: {error.strerror}.") from error
