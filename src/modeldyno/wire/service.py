@@ -102,7 +102,9 @@ def instance_type_enums() -> tuple[str, ...]:
     )
 
 
-def fold(name: str, make: Callable[[Shape, str, Callable[[str], Callable[_P, _T]]], Callable[_P, _T]]) -> Callable[_P, _T]:
+def fold(
+    name: str, make: Callable[[Shape, str, Callable[[str], Callable[_P, _T]]], Callable[_P, _T]]
+) -> Callable[_P, _T]:
     """Build one function for a shape out of the functions for what it holds.
 
     `make(shape, name, child)` gets the function of any inner shape by ``child(name)``; a shape that holds itself

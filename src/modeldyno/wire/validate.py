@@ -20,7 +20,9 @@ from modeldyno.wire.service import Shape, fold, lower_first, operation_shapes, s
 # Patterns of the model that no Python engine reads, by what they mean. They are written for Java's UTF-16, where
 # the surrogates stand for the characters beyond the basic plane.
 PATTERNS = {
-    r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\t]*": r"[\u0020-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF\t]*",
+    r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\t]*": (
+        r"[\u0020-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF\t]*"
+    ),
 }
 # A pattern may take this long on one value; then the value is refused, and no more patterns are tried in that request.
 PATTERN_SECONDS = 0.1
@@ -103,7 +105,7 @@ def _check(operation: str) -> Check:
 
 def _make(shape: Shape, name: str, child: Callable[[str], Check]) -> Check:
     if shape.type == "structure":
-        return _structure(shape, {member: (lower_first(member), child(ref.shape)) for member, ref in shape.members.items()})
+        return _structure(shape, {m: (lower_first(m), child(ref.shape)) for m, ref in shape.members.items()})
     if shape.type == "list" and shape.member is not None:
         return _list(_bounds(shape), child(shape.member.shape))
     if shape.type == "map" and shape.key is not None and shape.value is not None:
