@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from modeldyno.domain.catalog import Catalogue, InstanceType
 from modeldyno.domain.errors import InputFault
 from modeldyno.domain.host import Host, cannot_be
-from modeldyno.domain.images import ImageChoice, classify
+from modeldyno.domain.images import SCRIPT_WORKERS_VARIABLE as WORKERS_VARIABLE
+from modeldyno.domain.images import ImageChoice, ImageKind, classify
 from modeldyno.domain.job import JobSpec, JobType
 from modeldyno.domain.names import endpoint_name
 from modeldyno.domain.trial import TrialSpec
 
-WORKERS_VARIABLE = "SAGEMAKER_MODEL_SERVER_WORKERS"
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 MAX_DEFAULT_TYPES = 8
 """Types of a Default job that names none. Source: the SageMaker console offers "up to 8 instance types"."""
@@ -120,7 +120,7 @@ def _settings(spec: JobSpec, kind: InstanceType, choice: ImageChoice) -> Iterato
     if spec.ranges:
         yield from _product(spec.ranges)
         return
-    if not choice.script or WORKERS_VARIABLE in spec.model.environment:
+    if choice.kind is not ImageKind.SCRIPT or WORKERS_VARIABLE in spec.model.environment:
         yield {}
         return
     cores = math.ceil(kind.vcpus or 1)
@@ -156,7 +156,7 @@ def _known(name: str, catalogue: Catalogue) -> InstanceType:
 def _trial(endpoint: str, index: int, draft: _Draft, spec: JobSpec, choice: ImageChoice) -> TrialSpec:
     environment = {**spec.model.environment, **draft.tuned}
     trial = TrialSpec(index, endpoint, draft.kind, environment, draft.tuned)
-    if not choice.script:
+    if choice.kind is not ImageKind.SCRIPT:
         return trial
     default = str(math.ceil(draft.kind.vcpus or 1))
     workers = environment.get(WORKERS_VARIABLE, default)

@@ -1,0 +1,63 @@
+"""What the engine works with: the ports it was given and its few numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from modeldyno.domain.catalog import Catalogue
+from modeldyno.domain.job import Job
+from modeldyno.ports import Clock, InstanceBackend, LoadGenerator, ObjectStore, Store
+
+
+class Permit(Protocol):
+    """The host-wide right to measure: one Dyno at a time. Safe to ask often."""
+
+    def try_acquire(self) -> bool:
+        """Whether this process holds it now."""
+        ...
+
+    def release(self) -> None:
+        """Give it back; does nothing when it is not held."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Numbers of the engine. Seconds, but for `max_users`."""
+
+    startup_seconds: float = 240.0
+    request_timeout_seconds: float = 60.0
+    max_trial_seconds: float = 120.0
+    max_users: int = 512
+    lease_seconds: float = 15.0
+    poll_seconds: float = 0.25
+    retention_seconds: float = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a worker is made of.
+
+    work_dir: unpacked models and payloads, one directory a job, removed when the job has ended. log_path: where a
+    trial's server writes. publish: called once a job has ended (writes its result file). prune_files: called
+    with a time
+    (seconds since the epoch) before which files of ended jobs go. note: one line for the operator's log.
+    """
+
+    store: Store
+    objects: ObjectStore
+    backend: InstanceBackend
+    generator: LoadGenerator
+    clock: Clock
+    catalogue: Catalogue
+    runtimes: Collection[str]
+    permit: Permit
+    work_dir: Path
+    log_path: Callable[[Job, int], Path]
+    publish: Callable[[Job], None]
+    prune_files: Callable[[float], None]
+    note: Callable[[str], None]
+    options: Options = Options()

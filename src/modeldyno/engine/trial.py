@@ -1,0 +1,256 @@
+"""A trial is one unit: deploy, load, tear down. Its windows are written as they come.
+
+1. It is run under an attempt number; every write counts only while that attempt is current.
+2. The stop flag is looked at all the while, also while the server starts.
+3. Whatever ends it, the server and the generator are gone before the end is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from modeldyno.domain.errors import ModelFault, ServiceError, TrialFailure
+from modeldyno.domain.figures import figures_of
+from modeldyno.domain.measurement import Window
+from modeldyno.domain.quality import flags_of, price_flags
+from modeldyno.domain.saturation import SaturationSearch, relative_half_width
+from modeldyno.domain.stopping import Hold, Measured, PatternPolicy, Policy, Stop, Users
+from modeldyno.domain.trial import TrialResult, TrialStatus
+from modeldyno.engine.materials import Material
+from modeldyno.engine.parts import Parts
+from modeldyno.ports import Claim, DeployRequest, Instance, LoadSession, LoadTarget, LogLine, Tag, Usage
+
+
+_Ending = tuple[TrialResult | None, tuple[str, str] | None]
+"""A result, and why it is a failure all the same: (reason, log tail)."""
+
+
+class Superseded(Exception):
+    """The attempt is no longer ours: somebody else runs the trial, nothing may be written."""
+
+
+class Stopped(Exception):
+    """The job is to stop."""
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """What a load left: its windows, and by window how much of the model's cores others used (0..1)."""
+
+    windows: list[Window] = field(default_factory=list)
+    foreign: dict[int, float] = field(default_factory=dict)
+
+
+class TrialRun:
+    """One attempt at one trial."""
+
+    def __init__(self, parts: Parts, claim: Claim, tag: Tag, material: Callable[[], Awaitable[Material]]) -> None:
+        self._parts = parts
+        self._claim = claim
+        self._tag = tag
+        self._material = material
+        self._spec = claim.trial.spec
+
+    async def run(self) -> None:
+        """Measure, and write how it ended. Cancelled: everything is torn down and nothing is written."""
+        try:
+            result, failure = await self._unless_stopped(self._measure())
+        except Stopped:
+            await self._finish(TrialStatus.STOPPED, failure_reason="The job was stopped.")
+        except Superseded:
+            self._parts.note(f"trial {self._tag.unit}: attempt {self._tag.attempt} was superseded")
+        except TrialFailure as fault:
+            await self._finish(TrialStatus.FAILED, failure_reason=fault.reason, log_tail=fault.log_tail)
+        except (ServiceError, OSError) as error:
+            await self._finish(TrialStatus.FAILED, failure_reason=f"The trial could not be run on this host: {error}")
+        else:
+            status = TrialStatus.FAILED if failure else TrialStatus.COMPLETED
+            reason, tail = failure or (None, "")
+            await self._finish(status, result=result, failure_reason=reason, log_tail=tail)
+
+    async def _unless_stopped(self, work: Awaitable[_Ending]) -> _Ending:
+        trial = self._claim.trial
+        body = asyncio.ensure_future(work)
+        try:
+            while True:
+                done, _ = await asyncio.wait({body}, timeout=2 * self._parts.options.poll_seconds)
+                if done:
+                    return body.result()
+                if await asyncio.to_thread(self._parts.store.stop_wanted, trial.id, trial.attempt):
+                    raise Stopped
+        finally:
+            if not body.done():
+                body.cancel()
+                await asyncio.gather(body, return_exceptions=True)
+
+    async def _measure(self) -> _Ending:
+        await self._say(f"Deploying {self._told()} (attempt {self._tag.attempt}).")
+        material = await self._material()
+        async with self._parts.backend.deploy(self._request(material)) as instance:
+            await self._say(f"In service: {instance.runtime or instance.url}. Load begins.")
+            async with self._parts.generator.drive(self._target(material, instance)) as session:
+                policy = self._policy()
+                started = self._parts.clock.now()
+                loaded = await self._load(instance, session, policy)
+                ended = self._parts.clock.now()
+            return self._concluded(instance, policy.measured(), loaded, started, ended)
+
+    async def _load(self, instance: Instance, session: LoadSession, policy: Policy) -> _Loaded:
+        loaded = _Loaded()
+        before = instance.usage()
+        await session.set_users(policy.users)
+        async for plain in session.windows():
+            usage = instance.usage()
+            window = _with_usage(plain, before, usage)
+            loaded.windows.append(window)
+            loaded.foreign[window.sequence] = _foreign_share(before, usage, window.duration_seconds)
+            before = usage
+            await self._write(window)
+            if (death := instance.death()) is not None:
+                raise ModelFault(f"The model server {death} under load ({window.users} users).", instance.log_tail())
+            match policy.observe(window):
+                case Stop():
+                    return loaded
+                case Users(users, redraw):
+                    await session.set_users(users, redraw=redraw)
+                case Hold():
+                    pass
+        raise ServiceError("the load generator ended before the load was over")
+
+    async def _write(self, window: Window) -> None:
+        trial = self._claim.trial
+        if not await asyncio.to_thread(self._parts.store.add_window, trial.id, trial.attempt, window):
+            raise Superseded
+
+    def _concluded(
+        self, instance: Instance, measured: Measured, loaded: _Loaded, started: float, ended: float
+    ) -> _Ending:
+        rules = self._claim.job.spec.rules
+        placement = self._claim.trial.placement
+        limit = placement.memory_bytes if placement else None
+        figures = figures_of(measured, loaded.windows, rules, limit)
+        if figures is None:
+            return None, (_model_error(measured.failure or "no invocation was answered"), instance.log_tail())
+        shares = [loaded.foreign[window.sequence] for window in measured.windows]
+        shared = placement is None or placement.fills_host
+        flags = flags_of(
+            measured.windows,
+            relative_half_width=relative_half_width(measured.windows),
+            foreign_share=None if shared or not shares else sum(shares) / len(shares),
+            stopped=False,
+        )
+        environment = instance.effective_environment
+        every = {**instance.flags, **price_flags(self._spec.instance_type), **flags}
+        result = TrialResult(figures, measured.reason, every, started, ended, environment, instance.runtime)
+        if measured.failure is None:
+            return result, None
+        failing = figures.failed > 0
+        reason = _model_error(measured.failure) if failing else f"No load held: {measured.failure}."
+        return result, (reason, instance.log_tail() if failing else "")
+
+    def _policy(self) -> Policy:
+        spec = self._claim.job.spec
+        if spec.traffic is not None:
+            return PatternPolicy(spec.traffic, spec.rules)
+        options = self._parts.options
+        return SaturationSearch(spec.rules, max_users=options.max_users, max_seconds=options.max_trial_seconds)
+
+    def _request(self, material: Material) -> DeployRequest:
+        job, trial = self._claim.job, self._claim.trial
+        if trial.placement is None:
+            raise ServiceError("the trial was claimed without a place")
+        log_path = self._parts.log_path(job, self._spec.index)
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        return DeployRequest(
+            tag=self._tag,
+            spec=self._spec,
+            placement=trial.placement,
+            source=job.spec.model,
+            model_dir=material.model_dir,
+            code_dir=material.code_dir,
+            environment=self._spec.environment,
+            log_path=log_path,
+            startup_seconds=self._parts.options.startup_seconds,
+        )
+
+    def _target(self, material: Material, instance: Instance) -> LoadTarget:
+        payload = self._claim.job.spec.payload
+        placement = self._claim.trial.placement
+        return LoadTarget(
+            url=instance.url,
+            payload_dir=material.payload_dir,
+            content_type=payload.content_type,
+            accept=payload.accept,
+            seed=self._claim.job.spec.seed,
+            timeout_seconds=self._parts.options.request_timeout_seconds,
+            cores=placement.generator_cores if placement else (),
+        )
+
+    async def _finish(
+        self,
+        status: TrialStatus,
+        *,
+        result: TrialResult | None = None,
+        failure_reason: str | None = None,
+        log_tail: str = "",
+    ) -> None:
+        trial = self._claim.trial
+
+        def write() -> bool:
+            return self._parts.store.finish_trial(
+                trial.id,
+                trial.attempt,
+                status,
+                self._parts.clock.now(),
+                result=result,
+                failure_reason=failure_reason,
+                log_tail=log_tail,
+            )
+
+        if await asyncio.to_thread(write):
+            await self._say(_ending(status, result, failure_reason))
+
+    async def _say(self, message: str) -> None:
+        line = LogLine(self._parts.clock.now(), message, self._spec.index)
+        await asyncio.to_thread(self._parts.store.log, self._claim.job.id, [line])
+
+    def _told(self) -> str:
+        setting = "".join(f" {name}={value}" for name, value in self._spec.tuned.items())
+        return f"{self._spec.instance_type.name}{setting} as {self._spec.endpoint_name}"
+
+
+def _ending(status: TrialStatus, result: TrialResult | None, reason: str | None) -> str:
+    if result is None or status is not TrialStatus.COMPLETED:
+        return f"{status}: {reason}"
+    figures = result.figures
+    return (
+        f"{status}: {figures.capacity_per_minute:.0f} invocations a minute, p{figures.percentile:g} "
+        f"{figures.latency_ms:.1f} ms at {figures.users} users; the load ended because {result.stop_reason}."
+    )
+
+
+def _model_error(why: str) -> str:
+    """Source of the first words: the error messages of the SageMaker developer guide, troubleshooting."""
+    return f"ModelError when calling InvokeEndpoint operation: {why}."
+
+
+def _with_usage(window: Window, before: Usage, after: Usage) -> Window:
+    cpu = None
+    if before.cpu_seconds is not None and after.cpu_seconds is not None:
+        cpu = max(0.0, after.cpu_seconds - before.cpu_seconds)
+    return replace(window, cpu_seconds=cpu, memory_bytes=after.memory_bytes)
+
+
+def _foreign_share(before: Usage, after: Usage, seconds: float) -> float:
+    """Use of the instance's cores by others, 0..1; 0 where the host cannot tell."""
+    cores = [core for core in after.core_seconds if core in before.core_seconds]
+    if not cores or seconds <= 0:
+        return 0.0
+    foreign = 0.0
+    for core in cores:
+        everyone = after.core_seconds[core][0] - before.core_seconds[core][0]
+        own = after.core_seconds[core][1] - before.core_seconds[core][1]
+        foreign += max(0.0, everyone - own)
+    return min(1.0, foreign / (seconds * len(cores)))

@@ -1,0 +1,246 @@
+"""Rows say what should be; the worker makes it so, and can be killed at any instant.
+
+1. At its start it gives back what it held in a former life and removes what that left on the host.
+2. It plans new jobs, claims trials (one transaction enforces attempt, parallelism, room and stop), and ends jobs.
+3. A heartbeat renews its leases. One that could not renew for 0.7 of the lease kills its own trials
+(self-fence), before
+   another worker may take them over.
+4. A clean end tears down its trials and gives them back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+from modeldyno.domain.errors import DynoError, TrialFailure
+from modeldyno.domain.host import place
+from modeldyno.domain.job import Job, JobStatus
+from modeldyno.domain.plan import plan
+from modeldyno.domain.trial import Placement, Trial, TrialStatus
+from modeldyno.engine.materials import Materials
+from modeldyno.engine.parts import Parts
+from modeldyno.engine.trial import TrialRun
+from modeldyno.ports import Claim, LogLine, Tag
+
+_FENCE_SHARE = 0.7
+_PRUNE_EVERY_SECONDS = 3600.0
+
+
+class Worker:
+    """One worker: owns this host's instances. `worker_id` is stable over restarts and unique in the installation."""
+
+    def __init__(self, parts: Parts, worker_id: str) -> None:
+        self._parts = parts
+        self._id = worker_id
+        self._host = parts.backend.host()
+        self._materials = Materials(parts.objects, parts.work_dir)
+        self._running: dict[Tag, tuple[Claim, asyncio.Task[None]]] = {}
+        self._renewed = parts.clock.monotonic()
+        self._planning: dict[str, asyncio.Task[None]] = {}
+        self._waiting_told = False
+        self._pruned = -_PRUNE_EVERY_SECONDS
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Work until `stop` is set; returns when nothing of it is left on the host."""
+        await self._begin()
+        on_ready()
+        background = [asyncio.create_task(self._heartbeats()), asyncio.create_task(self._fence())]
+        try:
+            while not stop.is_set():
+                await self._guarded(self._reconcile)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), self._parts.options.poll_seconds)
+        finally:
+            background += self._planning.values()
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await self._end()
+
+    # --- life ---
+
+    async def _begin(self) -> None:
+        store = self._parts.store
+        lease = self._parts.options.lease_seconds
+        now = self._parts.clock.now()
+        await asyncio.to_thread(store.heartbeat, self._id, self._host, now, lease)
+        self._renewed = self._parts.clock.monotonic()
+        removed = await asyncio.to_thread(self._parts.backend.remove_orphans, store.installation, self._id)
+        given_back = await asyncio.to_thread(store.release_worker, self._id)
+        if removed or given_back:
+            self._parts.note(f"after a crash: {removed} servers removed, {given_back} trials to be repeated")
+
+    async def _end(self) -> None:
+        running = list(self._running.values())
+        for _, task in running:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in running), return_exceptions=True)
+        for claim, _ in running:
+            with contextlib.suppress(DynoError):
+                await asyncio.to_thread(self._parts.store.release_trial, claim.trial.id, claim.trial.attempt)
+        self._parts.permit.release()
+
+    async def _heartbeats(self) -> None:
+        lease = self._parts.options.lease_seconds
+        while True:
+            await self._parts.clock.sleep(lease / 5)
+            await self._guarded(self._renew)
+
+    async def _renew(self) -> None:
+        began = self._parts.clock.monotonic()
+        lease = self._parts.options.lease_seconds
+        await asyncio.to_thread(self._parts.store.heartbeat, self._id, self._host, self._parts.clock.now(), lease)
+        self._renewed = began
+
+    async def _fence(self) -> None:
+        lease = self._parts.options.lease_seconds
+        while True:
+            await self._parts.clock.sleep(lease / 20)
+            if self._running and self._parts.clock.monotonic() - self._renewed > _FENCE_SHARE * lease:
+                self._parts.note("the leases could not be renewed: this worker ends its own trials")
+                for _, task in self._running.values():
+                    task.cancel()
+
+    async def _guarded(self, step: Callable[[], object]) -> None:
+        """A step that fails (the database is away, the disk is full) is told and tried again; the worker goes on."""
+        try:
+            done = step()
+            if asyncio.iscoroutine(done):
+                await done
+        except Exception as error:  # whatever it is, the next round may go well
+            self._parts.note(f"{type(error).__name__}: {error}")
+            await self._parts.clock.sleep(1.0)
+
+    # --- the loop ---
+
+    async def _reconcile(self) -> None:
+        store = self._parts.store
+        for job in await asyncio.to_thread(store.unplanned_jobs):
+            if job.id not in self._planning:
+                self._planning[job.id] = asyncio.create_task(self._guarded(lambda job=job: self._plan(job)))
+        active = await asyncio.to_thread(store.active_jobs)
+        if any(not job.stop_requested for job in active):
+            await self._claim_all(active)
+        for job in active:
+            await self._conclude(job)
+        if not self._running:
+            self._parts.permit.release()
+        self._planning = {job: task for job, task in self._planning.items() if not task.done()}
+        await asyncio.to_thread(self._materials.keep_only, {job.id for job in active} | set(self._planning))
+        await self._prune()
+
+    async def _plan(self, job: Job) -> None:
+        """PENDING to IN_PROGRESS with its trials, or FAILED when there is nothing that could be tried."""
+        try:
+            planned = plan(job.spec, self._parts.catalogue, self._host, self._parts.runtimes, job.name, job.id)
+            await self._materials.of(job)
+        except TrialFailure as fault:
+            await self._finish(job, JobStatus.FAILED, fault.reason)
+            return
+        if not planned.trials:
+            await self._finish(job, JobStatus.FAILED, " ".join(planned.notes))
+            return
+        now = self._parts.clock.now()
+        if await asyncio.to_thread(self._parts.store.plan_job, job.id, planned.trials, planned.notes, now):
+            await self._say(job, f"Planned {len(planned.trials)} trials.", *planned.notes)
+
+    async def _claim_all(self, active: Sequence[Job]) -> None:
+        if not self._running and not await asyncio.to_thread(self._parts.permit.try_acquire):
+            if not self._waiting_told:
+                self._waiting_told = True
+                for job in active:
+                    await self._say(job, "Waiting: another Dyno is measuring on this host.")
+            return
+        self._waiting_told = False
+        while True:
+            now, lease = self._parts.clock.now(), self._parts.options.lease_seconds
+            claim = await asyncio.to_thread(self._parts.store.claim_trial, self._id, self._place, now, lease)
+            if claim is None:
+                return
+            await self._start(claim)
+
+    def _place(self, trial: Trial, busy: Sequence[Placement]) -> Placement | None:
+        return place(trial.spec.instance_type, self._host, busy)
+
+    async def _start(self, claim: Claim) -> None:
+        installation = self._parts.store.installation
+        tag = Tag(installation, self._id, claim.trial.id, claim.trial.attempt)
+        keep = {str(other) for other in self._running}
+        await asyncio.to_thread(self._parts.backend.remove_orphans, installation, self._id, keep)
+        run = TrialRun(self._parts, claim, tag, lambda: self._materials.of(claim.job))
+        task = asyncio.create_task(run.run(), name=str(tag))
+        self._running[tag] = (claim, task)
+        task.add_done_callback(lambda done: self._ended(tag, done))
+
+    def _ended(self, tag: Tag, task: asyncio.Task[None]) -> None:
+        self._running.pop(tag, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._parts.note(f"trial {tag.unit}: {type(error).__name__}: {error}")
+
+    # --- ending ---
+
+    async def _conclude(self, job: Job) -> None:
+        trials = await asyncio.to_thread(self._parts.store.trials, job.id)
+        live = [trial for trial in trials if trial.status is TrialStatus.IN_PROGRESS]
+        if job.stop_requested:
+            live = [trial for trial in live if not await self._abandoned(trial)]
+        if live:
+            return
+        if job.stop_requested:
+            await self._finish(job, JobStatus.STOPPED, None)
+        elif all(trial.status.ended for trial in trials):
+            await self._finish(job, *_verdict(trials))
+        elif self._out_of_time(job):
+            note = f"The job's duration of {job.spec.duration_seconds} seconds was over before all trials had begun."
+            await self._say(job, note)
+            await self._finish(job, *_verdict(trials, note))
+
+    async def _abandoned(self, trial: Trial) -> bool:
+        """Whether a trial of a job that stops runs nowhere any more; it is ended then."""
+        now = self._parts.clock.now()
+        if any(claim.trial.id == trial.id for claim, _ in self._running.values()):
+            return False
+        if trial.worker_id != self._id and (trial.lease_expires_at or 0.0) > now:
+            return False
+        write = self._parts.store.finish_trial
+        await asyncio.to_thread(
+            write, trial.id, trial.attempt, TrialStatus.STOPPED, now, failure_reason="The job was stopped."
+        )
+        return True
+
+    def _out_of_time(self, job: Job) -> bool:
+        if job.spec.duration_seconds is None or job.started_at is None:
+            return False
+        return self._parts.clock.now() >= job.started_at + job.spec.duration_seconds
+
+    async def _finish(self, job: Job, status: JobStatus, reason: str | None) -> None:
+        now = self._parts.clock.now()
+        if await asyncio.to_thread(self._parts.store.finish_job, job.id, status, now, reason):
+            await self._say(job, f"{status}." if reason is None else f"{status}: {reason}")
+            await asyncio.to_thread(self._parts.publish, job)
+
+    async def _say(self, job: Job, *messages: str) -> None:
+        now = self._parts.clock.now()
+        await asyncio.to_thread(self._parts.store.log, job.id, [LogLine(now, message) for message in messages])
+
+    async def _prune(self) -> None:
+        if self._parts.clock.monotonic() - self._pruned < _PRUNE_EVERY_SECONDS:
+            return
+        self._pruned = self._parts.clock.monotonic()
+        before = self._parts.clock.now() - self._parts.options.retention_seconds
+        await asyncio.to_thread(self._parts.store.prune, before)
+        await asyncio.to_thread(self._parts.prune_files, before)
+
+
+def _verdict(trials: Sequence[Trial], note: str = "") -> tuple[JobStatus, str | None]:
+    """COMPLETED when any trial succeeded; else FAILED with every reason, each once."""
+    if any(trial.status is TrialStatus.COMPLETED for trial in trials):
+        return JobStatus.COMPLETED, None
+    reasons: dict[str, None] = {note: None} if note else {}
+    for trial in trials:
+        if trial.failure_reason:
+            tail = f" Last lines of its log: {trial.log_tail}" if trial.log_tail else ""
+            reasons[f"{trial.failure_reason}{tail}"] = None
+    return JobStatus.FAILED, " ".join(reasons) or "No trial was run."
