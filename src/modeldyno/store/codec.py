@@ -1,0 +1,155 @@
+"""Rows to domain values and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from modeldyno.domain.job import Job, JobSpec, JobStatus
+from modeldyno.domain.measurement import Window
+from modeldyno.domain.resource import Kind, Resource
+from modeldyno.domain.trial import Placement, Trial, TrialResult, TrialSpec, TrialStatus
+
+_spec = msgspec.json.Decoder(JobSpec)
+_document = msgspec.json.Decoder(dict[str, object])
+_notes = msgspec.json.Decoder(tuple[str, ...])
+_tags = msgspec.json.Decoder(dict[str, str])
+_trial_spec = msgspec.json.Decoder(TrialSpec)
+_placement = msgspec.json.Decoder(Placement)
+_result = msgspec.json.Decoder(TrialResult)
+_window = msgspec.msgpack.Decoder(Window)
+
+
+def json_text(value: object) -> str:
+    """A value as JSON text."""
+    return msgspec.json.encode(value).decode()
+
+
+def plain(text: str) -> str:
+    """A model's output as text every database takes: no NUL, no lone surrogate."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def plain_or_none(text: str | None) -> str | None:
+    """`plain`, where there is a text."""
+    return None if text is None else plain(text)
+
+
+def tags_of(text: str | None) -> dict[str, str]:
+    """Tags sorted by key."""
+    return dict(sorted(_tags.decode(text).items())) if text else {}
+
+
+def resource_of(row: Row[Any]) -> Resource:
+    """A row of `resources`."""
+    return Resource(
+        kind=Kind(row.kind),
+        region=row.region,
+        name=row.name,
+        arn=row.arn,
+        status=row.status,
+        created_at=row.created_at,
+        modified_at=row.modified_at,
+        document=_document.decode(row.document),
+        parent=row.parent,
+        version=row.version,
+        labels=dict(row.labels),
+    )
+
+
+def resource_values(resource: Resource) -> dict[str, object]:
+    """The columns of a resource."""
+    return {
+        "kind": resource.kind.value,
+        "region": resource.region,
+        "name": resource.name,
+        "arn": resource.arn,
+        "status": resource.status,
+        "created_at": resource.created_at,
+        "modified_at": resource.modified_at,
+        "parent": resource.parent,
+        "version": resource.version,
+        "labels": resource.labels,
+        "document": json_text(resource.document),
+    }
+
+
+def job_of(row: Row[Any]) -> Job:
+    """A row of `jobs`."""
+    return Job(
+        id=row.id,
+        region=row.region,
+        name=row.name,
+        arn=row.arn,
+        status=JobStatus(row.status),
+        spec=_spec.decode(row.spec),
+        document=_document.decode(row.document),
+        created_at=row.created_at,
+        modified_at=row.modified_at,
+        completed_at=row.completed_at,
+        stop_requested=row.stop_requested,
+        failure_reason=row.failure_reason,
+        plan_notes=_notes.decode(row.plan_notes),
+        started_at=row.started_at,
+    )
+
+
+def job_values(job: Job) -> dict[str, object]:
+    """The columns of a job."""
+    return {
+        "id": job.id,
+        "region": job.region,
+        "name": job.name,
+        "arn": job.arn,
+        "status": job.status.value,
+        "created_at": job.created_at,
+        "modified_at": job.modified_at,
+        "started_at": job.started_at,
+        "completed_at": job.completed_at,
+        "stop_requested": job.stop_requested,
+        "pruned": False,
+        "max_parallel": job.spec.max_parallel,
+        "duration_seconds": job.spec.duration_seconds,
+        "model_name": job.spec.model.model_name,
+        "model_package_arn": job.spec.model.model_package_arn,
+        "failure_reason": plain_or_none(job.failure_reason),
+        "plan_notes": json_text(job.plan_notes),
+        "spec": json_text(job.spec),
+        "document": json_text(job.document),
+    }
+
+
+def trial_of(row: Row[Any]) -> Trial:
+    """A row of `trials`."""
+    return Trial(
+        id=row.id,
+        job_id=row.job_id,
+        spec=_trial_spec.decode(row.spec),
+        status=TrialStatus(row.status),
+        attempt=row.attempt,
+        worker_id=row.worker_id,
+        lease_expires_at=row.lease_expires_at,
+        placement=placement_of(row.placement),
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        result=_result.decode(row.result) if row.result is not None else None,
+        failure_reason=row.failure_reason,
+        log_tail=row.log_tail,
+    )
+
+
+def placement_of(text: str | None) -> Placement | None:
+    """A stored placement."""
+    return _placement.decode(text) if text is not None else None
+
+
+def window_bytes(window: Window) -> bytes:
+    """A window, compactly: its histogram has integer keys, which JSON has not."""
+    return msgspec.msgpack.encode(window)
+
+
+def window_of(data: bytes) -> Window:
+    """A stored window."""
+    return _window.decode(data)

@@ -1,0 +1,158 @@
+"""Every table, as the newest schema has it; the way there is in `migrations`.
+
+Text that lists sort by is compared byte by byte on every database (collation C on PostgreSQL, BINARY on SQLite), so
+that a page means the same everywhere. `row` never repeats: it breaks ties in lists. Columns that hold JSON or msgpack stand
+last: what lists filter and sort by is read without them.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+WORD = Text().with_variant(Text(collation="C"), "postgresql")
+ROW = BigInteger().with_variant(Integer(), "sqlite")
+
+# One row: which installation this is. Claims lock it, so that there is one claim at a time.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Text, primary_key=True),
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("row", ROW, primary_key=True, autoincrement=True),
+    Column("kind", WORD, nullable=False),
+    Column("region", WORD, nullable=False),
+    Column("name", WORD, nullable=False),
+    Column("status", WORD, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("modified_at", Double, nullable=False),
+    Column("parent", WORD),
+    Column("version", Integer),
+    Column("last_version", Integer, nullable=False),
+    Column("arn", Text, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("document", Text, nullable=False),
+    UniqueConstraint("kind", "region", "name"),
+    Index(None, "kind", "region", "created_at", "row"),
+    Index(None, "kind", "region", "modified_at", "row"),
+    Index(None, "kind", "region", "status", "row"),
+    Index(None, "kind", "region", "parent", "version"),
+    sqlite_autoincrement=True,
+)
+
+# One row an ARN: all its tags change together.
+tags = Table(
+    "tags",
+    metadata,
+    Column("arn", Text, primary_key=True),
+    Column("tags", Text, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("row", ROW, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("region", WORD, nullable=False),
+    Column("name", WORD, nullable=False),
+    Column("status", WORD, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("modified_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("completed_at", Double),
+    Column("stop_requested", Boolean, nullable=False),
+    Column("pruned", Boolean, nullable=False),
+    Column("max_parallel", Integer, nullable=False),
+    Column("duration_seconds", Integer),
+    Column("model_name", WORD),
+    Column("model_package_arn", WORD),
+    Column("arn", Text, nullable=False),
+    Column("failure_reason", Text),
+    Column("plan_notes", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    UniqueConstraint("region", "name"),
+    Index(None, "region", "created_at", "row"),
+    Index(None, "region", "modified_at", "row"),
+    Index(None, "region", "status", "row"),
+    Index(None, "status", "created_at", "row"),
+    sqlite_autoincrement=True,
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("trial_index", Integer, nullable=False),
+    Column("status", WORD, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("worker_id", Text),
+    Column("lease_expires_at", Double),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("placement", Text),
+    Column("failure_reason", Text),
+    Column("spec", Text, nullable=False),
+    Column("result", Text),
+    Column("log_tail", Text, nullable=False),
+    UniqueConstraint("job_id", "trial_index"),
+    Index(None, "worker_id", "status"),
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("trial_id", Text, ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("sequence", Integer, primary_key=True),
+    Column("window", LargeBinary, nullable=False),
+)
+
+log_lines = Table(
+    "log_lines",
+    metadata,
+    Column("row", ROW, primary_key=True, autoincrement=True),
+    Column("job_id", Text, ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("trial_index", Integer),
+    Column("at", Double, nullable=False),
+    Column("message", Text, nullable=False),
+    Index(None, "job_id", "row"),
+    sqlite_autoincrement=True,
+)
+
+# Since revision 0002.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("seen_at", Double, nullable=False),
+    Column("lease_expires_at", Double, nullable=False),
+    Column("host", Text, nullable=False),
+)
