@@ -1,0 +1,157 @@
+"""The composition: which implementation stands behind each port. Outer rooms are imported only where they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modeldyno.app.catalogue import build_catalogue
+from modeldyno.app.entropy import SystemEntropy
+from modeldyno.app.places import Places, default_data_dir
+from modeldyno.clock import SystemClock
+from modeldyno.domain.catalog import Catalogue
+from modeldyno.domain.host import Host
+from modeldyno.domain.job import Job
+from modeldyno.domain.result import result_document
+from modeldyno.ports import ObjectStore, Store
+from modeldyno.settings import Settings
+
+if TYPE_CHECKING:
+    from modeldyno.instances.environments import Environments
+    from modeldyno.instances.host import Finding
+    from modeldyno.operations.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Dyno:
+    """One opened installation: everything a command needs, whether a service runs or not."""
+
+    settings: Settings
+    places: Places
+    store: Store
+    objects: ObjectStore
+    catalogue: Catalogue
+    clock: SystemClock
+    entropy: SystemEntropy
+
+    @property
+    def data_dir(self) -> Path:
+        """The data directory."""
+        return self.places.root
+
+    def context(self, region: str) -> Context:
+        """The world of one call."""
+        from modeldyno.operations.context import Context
+
+        return Context(
+            region=region,
+            account=self.settings.account,
+            store=self.store,
+            clock=self.clock,
+            entropy=self.entropy,
+            catalogue=self.catalogue,
+            runtimes=frozenset(self.settings.runtimes),
+            documented_limits=self.settings.documented_limits,
+        )
+
+    def call(self, operation: str, params: dict[str, Any], region: str = "us-east-1") -> dict[str, Any]:
+        """Carry out an API operation in this process: the same validation and the same function as over HTTP."""
+        from modeldyno.operations.dispatch import call
+
+        return call(self.context(region), operation, params)
+
+    def host(self) -> Host:
+        """What this machine can be."""
+        from modeldyno.instances.host import read_host
+
+        return read_host()
+
+    def result(self, region: str, name: str) -> dict[str, Any]:
+        """The result document of a job (`domain.result`)."""
+        return job_result(self.store, self.store.job(region, name))
+
+    def close(self) -> None:
+        """Let go of the store's connections."""
+        self.store.close()
+
+
+def places_of(settings: Settings) -> Places:
+    """The data directory that the settings name, or the default one."""
+    root = Path(settings.data_dir).expanduser() if settings.data_dir else default_data_dir()
+    return Places(root.absolute())
+
+
+def job_result(store: Store, job: Job) -> dict[str, Any]:
+    """The result document of a job as it stands now."""
+    trials = store.trials(job.id)
+    return result_document(job, trials, {trial.spec.index: store.windows(trial.id) for trial in trials})
+
+
+def open_store_of(settings: Settings, places: Places, *, migrate: bool) -> Store:
+    """The store that the settings name; see `store.sql.open_store` for what it raises."""
+    from modeldyno.store.sql import open_store
+
+    url = settings.database or places.database_url
+    return open_store(url, migrate=migrate, now=SystemClock().now(), backup_dir=places.backups)
+
+
+def open_objects(settings: Settings, places: Places) -> ObjectStore:
+    """The directory, or real S3 when it is configured."""
+    from modeldyno.objects.store import directory_objects, s3_objects
+
+    chosen = settings.objects
+    if not chosen.s3:
+        return directory_objects(places.objects)
+    return s3_objects(
+        endpoint_url=chosen.endpoint_url,
+        region=chosen.region,
+        access_key_id=chosen.access_key_id,
+        secret_access_key=chosen.secret_access_key,
+        allow_http=chosen.allow_http,
+    )
+
+
+def open_dyno(settings: Settings, *, migrate: bool = True) -> Dyno:
+    """Open an installation.
+
+    Raises:
+        ServiceError: the data directory or the database cannot be used; one line says why.
+    """
+    places = places_of(settings)
+    places.make()
+    return Dyno(
+        settings=settings,
+        places=places,
+        store=open_store_of(settings, places, migrate=migrate),
+        objects=open_objects(settings, places),
+        catalogue=build_catalogue(settings),
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+    )
+
+
+def environments_of(settings: Settings, places: Places) -> Environments:
+    """What builds the environments that models run in."""
+    from modeldyno.instances.environments import Environments, OwnRuntime
+
+    runtimes = {
+        name: OwnRuntime(tuple(runtime.command), dict(runtime.environment), runtime.worker_variable)
+        for name, runtime in settings.runtimes.items()
+    }
+    return Environments(places.environments, runtimes)
+
+
+def build_environment(settings: Settings, framework: str, version: str | None) -> Path:
+    """The interpreter of a framework's environment, built when it is not there yet."""
+    import asyncio
+
+    return asyncio.run(environments_of(settings, places_of(settings)).python_for(framework, version))
+
+
+def doctor(settings: Settings) -> Sequence[Finding]:
+    """What this host can do, and what follows for the measurements."""
+    from modeldyno.instances.host import doctor
+
+    return doctor()

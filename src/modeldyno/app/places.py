@@ -1,0 +1,146 @@
+"""Where things lie in a data directory, and the lock that says it is in use.
+
+    DATA_DIR/
+      dyno.sqlite       records (unless --database says otherwise)      backups/  copies made before a migration
+      s3/bucket/key     what s3:// points to; users may place files here
+      results/REGION/JOB/result.json                                    logs/REGION/JOB/trial-N.log, logs/*.log
+      work/ instances/  of running jobs; empty when nothing runs        cache/environments/  built by content
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from modeldyno.domain.errors import ServiceError
+
+
+def default_data_dir() -> Path:
+    """DYNO_DATA_DIR, else /var/lib/dyno for root on Linux, else the user's data directory."""
+    named = os.environ.get("DYNO_DATA_DIR")
+    if named:
+        return Path(named)
+    if sys.platform.startswith("linux") and os.geteuid() == 0:
+        return Path("/var/lib/dyno")
+    base = os.environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "dyno"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The paths under one data directory."""
+
+    root: Path
+
+    @property
+    def database_url(self) -> str:
+        """The embedded database."""
+        return f"sqlite:///{self.root / 'dyno.sqlite'}"
+
+    @property
+    def backups(self) -> Path:
+        """Copies of the database made before a migration."""
+        return self.root / "backups"
+
+    @property
+    def objects(self) -> Path:
+        """What ``s3://`` points to."""
+        return self.root / "s3"
+
+    @property
+    def work(self) -> Path:
+        """Unpacked models and payloads of running jobs."""
+        return self.root / "work"
+
+    @property
+    def instances(self) -> Path:
+        """State of deployed servers."""
+        return self.root / "instances"
+
+    @property
+    def environments(self) -> Path:
+        """Built Python environments."""
+        return self.root / "cache" / "environments"
+
+    @property
+    def logs(self) -> Path:
+        """Log files."""
+        return self.root / "logs"
+
+    def trial_log(self, region: str, job: str, index: int) -> Path:
+        """Where the server of a trial writes."""
+        return self.logs / region / job / f"trial-{index}.log"
+
+    def result(self, region: str, job: str) -> Path:
+        """The exact figures of an ended job."""
+        return self.root / "results" / region / job / "result.json"
+
+    def forget(self, region: str, job: str) -> None:
+        """Remove the files of one job."""
+        shutil.rmtree(self.logs / region / job, ignore_errors=True)
+        shutil.rmtree(self.result(region, job).parent, ignore_errors=True)
+
+    def prune(self, before: float) -> None:
+        """Remove logs of trials and results not touched since `before` (seconds since the epoch)."""
+        for pattern in ("logs/*/*/", "results/*/*/"):
+            for entry in self.root.glob(pattern):
+                if entry.is_dir() and all(path.stat().st_mtime < before for path in entry.rglob("*")):
+                    shutil.rmtree(entry, ignore_errors=True)
+
+    def make(self) -> None:
+        """Make the directory.
+
+        Raises:
+            ServiceError: it cannot be made or written.
+        """
+        try:
+            for place in (self.root, self.objects, self.logs, self.instances, self.work):
+                place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServiceError(f"Cannot use the data directory {self.root}: {error.strerror}.") from error
+
+
+class DirectoryLock:
+    """Who serves a data directory: held by `dyno up`, or by a command that runs a job by itself.
+
+    An advisory lock of the kernel (flock): it ends with the process that holds it, however that ends.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self._path = places.root / "lock"
+        self._file: IO[str] | None = None
+
+    def try_acquire(self) -> bool:
+        """Whether the lock is held by us now."""
+        if self._file is not None:
+            return True
+        handle = self._path.open("a+")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            return False
+        handle.seek(0)
+        handle.truncate()
+        handle.write(f"{os.getpid()}\n")
+        handle.flush()
+        self._file = handle
+        return True
+
+    def holder(self) -> str:
+        """The process id of who holds it, as it wrote it; empty when unknown."""
+        try:
+            return self._path.read_text().strip()
+        except OSError:
+            return ""
+
+    def release(self) -> None:
+        """Let go."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
