@@ -24,6 +24,7 @@ _START_SECONDS = 60.0
 # Chosen: a window's line has at most 12 bytes for each of the 14,848 buckets of a histogram.
 _LONGEST_LINE_BYTES = 1 << 20
 _TAIL_BYTES = 2_000
+_REPORTS: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 
 
 class ProcessGenerator:
@@ -138,7 +139,7 @@ class ProcessSession:
         except ConnectionError:
             line = b""
         if line.endswith(b"\n"):
-            return msgspec.json.decode(line, type=Report)
+            return _REPORTS.decode(line)
         if self._closed:
             return None
         raise await self._death()
@@ -173,7 +174,7 @@ def _start(target: LoadTarget) -> Start:
 def _spawn(theirs: socket.socket, errors: IO[bytes], ours: socket.socket) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "modeldyno.load.engine"]
     try:
-        return subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=errors)
+        return subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=errors)
     except OSError as error:
         ours.close()
         raise ServiceError(f"The load generator cannot be started: {error.strerror}.") from error
