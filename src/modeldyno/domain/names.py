@@ -50,8 +50,8 @@ def recommendation_id(job_name: str, trial_id: str) -> str:
 def endpoint_name(job_name: str, job_id: str, index: int) -> str:
     """The endpoint name of a job's trial: ``sm-epc-JOB-xxxxxx-INDEX``, at most 63 characters.
 
-    **Source:** benchmarks' endpoints begin with ``sm-epc-`` (SageMaker developer guide, log groups); names prefixed with
-    a job name are truncated at 40 characters of it (botocore, RecommendationJobName).
+    **Source:** benchmarks' endpoints begin with ``sm-epc-`` (SageMaker developer guide, log groups); names
+    prefixed with a job name are truncated at 40 characters of it (botocore, RecommendationJobName).
     """
     unique = hashlib.sha256(job_id.encode()).hexdigest()[:6]
     return f"sm-epc-{job_name[:40].rstrip('-')}-{unique}-{index}"

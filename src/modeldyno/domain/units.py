@@ -1,8 +1,7 @@
-"""Where units meet: the wire's percentiles and whole milliseconds."""
+"""Where the wire's spelling of a quantity and the number meet."""
 
 from __future__ import annotations
 
-import math
 import re
 
 _PERCENTILE = re.compile(r"P([0-9]{1,2}(?:\.[0-9]{1,3})?)", re.ASCII)
@@ -13,8 +12,3 @@ def parse_percentile(text: str) -> float | None:
     match = _PERCENTILE.fullmatch(text)
     value = float(match[1]) if match else 0.0
     return value if value > 0 else None
-
-
-def whole_ms(latency_ms: float) -> int:
-    """A latency in milliseconds as the wire has it: rounded up, never 0."""
-    return max(1, math.ceil(latency_ms))

@@ -1,0 +1,80 @@
+"""Measured trials in the wire's shape: recommendations and steps."""
+
+from __future__ import annotations
+
+from modeldyno.domain.job import Job
+from modeldyno.domain.names import keep_end
+from modeldyno.domain.recommend import Outcome, Recommendation, outcome_of
+from modeldyno.domain.trial import Trial, TrialStatus
+from modeldyno.operations.shapes import Shape
+
+VARIANT = "AllTraffic"
+"""Source: the variant that the SageMaker Python SDK deploys and AWS's examples show."""
+FAILURE_CHARACTERS = 1024
+"""Source: botocore shape FailureReason. A step's has no limit of its own; it is cut alike."""
+_MAX_PARAMETERS = 10
+"""Source: botocore shape EnvironmentParameters."""
+
+
+def recommendation_shape(row: Recommendation) -> Shape:
+    """An InferenceRecommendation."""
+    return {
+        "RecommendationId": row.id,
+        "Metrics": _metrics(row.outcome),
+        "EndpointConfiguration": _endpoint(row.trial, row.outcome.instance_count),
+        "ModelConfiguration": _model(row.environment),
+        "InvocationStartTime": row.started_at,
+        "InvocationEndTime": row.ended_at,
+    }
+
+
+def step_shape(job: Job, trial: Trial) -> Shape:
+    """An InferenceRecommendationsJobStep."""
+    outcome = outcome_of(job.spec, trial)
+    result = trial.result
+    effective = result.effective_environment if result else {}
+    return {
+        "StepType": "BENCHMARK",
+        "JobName": job.name,
+        "Status": str(trial.status),
+        "InferenceBenchmark": {
+            "Metrics": _metrics(outcome) if outcome else None,
+            "EndpointConfiguration": _endpoint(trial, outcome.instance_count if outcome else 1),
+            "ModelConfiguration": _model({**effective, **trial.spec.tuned}),
+            "FailureReason": _failure(trial),
+            "InvocationStartTime": result.load_started_at if result else None,
+            "InvocationEndTime": result.load_ended_at if result else None,
+        },
+    }
+
+
+def _failure(trial: Trial) -> str | None:
+    if trial.status is not TrialStatus.FAILED or trial.failure_reason is None:
+        return None
+    return keep_end(trial.failure_reason, FAILURE_CHARACTERS)
+
+
+def _metrics(outcome: Outcome) -> Shape:
+    return {
+        "CostPerHour": outcome.cost_per_hour_usd,
+        "CostPerInference": outcome.cost_per_inference_usd,
+        "MaxInvocations": outcome.capacity_per_minute,
+        "ModelLatency": outcome.latency_ms,
+        "CpuUtilization": outcome.cpu_percent,
+        "MemoryUtilization": outcome.memory_percent,
+    }
+
+
+def _endpoint(trial: Trial, instance_count: int) -> Shape:
+    return {
+        "EndpointName": trial.spec.endpoint_name,
+        "VariantName": VARIANT,
+        "InstanceType": trial.spec.instance_type.name,
+        "InitialInstanceCount": instance_count,
+    }
+
+
+def _model(environment: dict[str, str]) -> Shape:
+    """Clients of AWS read EnvironmentParameters unconditionally, so it is always there, if need be empty."""
+    rows = [{"Key": key, "ValueType": "string", "Value": value} for key, value in environment.items()]
+    return {"EnvironmentParameters": rows[:_MAX_PARAMETERS]}
