@@ -1,10 +1,10 @@
 """Where things lie in a data directory, and the lock that says it is in use.
 
-    DATA_DIR/
-      dyno.sqlite       records (unless --database says otherwise)      backups/  copies made before a migration
-      s3/bucket/key     what s3:// points to; users may place files here
-      results/REGION/JOB/result.json                                    logs/REGION/JOB/trial-N.log, logs/*.log
-      work/ instances/  of running jobs; empty when nothing runs        cache/environments/  built by content
+DATA_DIR/
+  dyno.sqlite       records (unless --database says otherwise)      backups/  copies made before a migration
+  s3/bucket/key     what s3:// points to; users may place files here
+  results/REGION/JOB/result.json                                    logs/REGION/JOB/trial-N.log, logs/*.log
+  work/ instances/  of running jobs; empty when nothing runs        cache/environments/  built by content
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import fcntl
 import os
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -115,16 +116,23 @@ class DirectoryLock:
         self._path = places.root / "lock"
         self._file: IO[str] | None = None
 
-    def try_acquire(self) -> bool:
-        """Whether the lock is held by us now."""
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The descriptor that holds the lock, to be handed to children: it is theirs, too, until the last one ends."""
+        return () if self._file is None else (self._file.fileno(),)
+
+    def try_acquire(self, orphaned_seconds: float = 0.0) -> bool:
+        """Whether the lock is ours now. When the process that took it is gone, but not yet its children, wait
+        that long."""
         if self._file is not None:
             return True
         handle = self._path.open("a+")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            return False
+        deadline = time.monotonic() + orphaned_seconds
+        while not _locked(handle):
+            if time.monotonic() >= deadline or _runs(self.holder()):
+                handle.close()
+                return False
+            time.sleep(0.1)
         handle.seek(0)
         handle.truncate()
         handle.write(f"{os.getpid()}\n")
@@ -144,3 +152,21 @@ class DirectoryLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _locked(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _runs(process_id: str) -> bool:
+    try:
+        os.kill(int(process_id), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True

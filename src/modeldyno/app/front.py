@@ -1,0 +1,51 @@
+"""The front process: the API on a socket that the supervisor bound. Stateless over the store."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from modeldyno import __version__
+from modeldyno.app.compose import Dyno, open_dyno
+from modeldyno.app.orders import READY, read_orders, run_child, tell, wait_for_go
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    orders = read_orders()
+    if orders.listener_fd is None:
+        raise SystemExit("the front needs a listening socket")
+    import uvloop
+
+    from modeldyno.operations.dispatch import call
+    from modeldyno.server.chain import make_app
+    from modeldyno.server.serve import serve
+    from modeldyno.wire.service import service
+
+    service()
+    wait_for_go()
+    listener = socket.socket(fileno=orders.listener_fd)
+
+    async def body(stop: asyncio.Event) -> None:
+        dyno = open_dyno(orders.settings, migrate=False)
+
+        def dispatch(region: str, operation: str, params: dict[str, Any]) -> Mapping[str, Any]:
+            return call(dyno.context(region), operation, params)
+
+        try:
+            app = make_app(dispatch, lambda: _health(dyno))
+            await serve(app, listener, lambda: tell(READY), stop)
+        finally:
+            dyno.close()
+
+    run_child(body, uvloop.run)
+
+
+def _health(dyno: Dyno) -> Mapping[str, Any]:
+    return {"status": "ok", "version": __version__, "installation": dyno.store.installation}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""`dyno up`: binds the port, keeps the front and the worker alive, and ends them.
+
+It does no work itself, so it stays small and there is little in it that can fail. A child that dies is started
+again; the
+socket is the supervisor's, so connections wait meanwhile instead of being refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from modeldyno.app.compose import Dyno
+from modeldyno.app.orders import ERROR, GO, OPENED, READY, Orders
+from modeldyno.app.places import DirectoryLock, Places
+from modeldyno.domain.errors import ServiceError
+from modeldyno.settings import Settings
+
+_STOP_SECONDS = 15.0
+_RESTART_SECONDS = 0.5
+_ORPHANED_LOCK_SECONDS = 10.0
+
+
+class Child:
+    """One child process and its pipes."""
+
+    def __init__(self, name: str, orders: Orders, log: Path, keep_fds: tuple[int, ...]) -> None:
+        self.name = name
+        self._orders = orders
+        self._log = log
+        self._keep_fds = keep_fds
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it and hand it its orders; it waits for `go`."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                f"modeldyno.app.{self.name}",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                pass_fds=self._keep_fds,
+                start_new_session=True,
+            )
+        self._write(msgspec.json.encode(self._orders) + b"\n")
+
+    def go(self) -> None:
+        """Let it open the store."""
+        self._write(GO)
+
+    def _write(self, data: bytes) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(data)
+
+    async def heard(self, word: str) -> None:
+        """Wait for its news.
+
+        Raises:
+            ServiceError: it said why it cannot go on, or ended without a word (its log has the reason).
+        """
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while line := (await self._process.stdout.readline()).decode().strip():
+            if line.startswith(ERROR):
+                await self._process.wait()
+                raise ServiceError(line.removeprefix(ERROR))
+            if line == word:
+                return
+        status = await self._process.wait()
+        raise ServiceError(f"The {self.name} ended with status {status}; its log is {self._log}.")
+
+    async def ended(self) -> int:
+        """Wait for its end."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL when that takes too long."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+            try:
+                await asyncio.wait_for(self._process.wait(), _STOP_SECONDS)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+
+
+def serve(settings: Settings, places: Places, on_ready: Callable[[str], None]) -> None:
+    """Run the whole service until SIGTERM or SIGINT. `on_ready` gets the URL.
+
+    Raises:
+        ServiceError: it cannot start; one line says why.
+    """
+    places.make()
+    lock = _locked(places)
+    try:
+        with _bound(settings) as listener:
+            asyncio.run(_serve(settings, places, lock, listener, on_ready))
+    finally:
+        lock.release()
+
+
+async def _serve(
+    settings: Settings, places: Places, lock: DirectoryLock, listener: socket.socket, on_ready: Callable[[str], None]
+) -> None:
+    stop = _stop_on_signals()
+    fds = (listener.fileno(), *lock.descriptors)
+    front = Child("front", Orders(settings, listener.fileno()), places.logs / "front.log", fds)
+    worker = Child("worker", Orders(settings), places.logs / "worker.log", lock.descriptors)
+    try:
+        await asyncio.gather(worker.start(), front.start())
+        worker.go()
+        await worker.heard(OPENED)
+        front.go()
+        await asyncio.gather(worker.heard(READY), front.heard(READY))
+        host, port = listener.getsockname()[:2]
+        on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        keepers = [asyncio.create_task(_keep(child)) for child in (front, worker)]
+        await stop.wait()
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+    finally:
+        await asyncio.gather(front.stop(), worker.stop())
+
+
+async def _keep(child: Child) -> None:
+    """Start the child again whenever it ends."""
+    while True:
+        await child.ended()
+        await asyncio.sleep(_RESTART_SECONDS)
+        with contextlib.suppress(ServiceError):
+            await child.start()
+            child.go()
+            await child.heard(READY)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _locked(places: Places) -> DirectoryLock:
+    """The lock of the data directory. Children of a killed supervisor hold it until they are gone: that is
+    waited for."""
+    lock = DirectoryLock(places)
+    if lock.try_acquire(_ORPHANED_LOCK_SECONDS):
+        return lock
+    raise ServiceError(
+        f"The data directory {places.root} is in use by process {lock.holder() or 'unknown'}; "
+        "stop it, or name another with --data-dir."
+    )
+
+
+@contextlib.contextmanager
+def _bound(settings: Settings) -> Iterator[socket.socket]:
+    """A listening socket on the loopback.
+
+    Raises:
+        ServiceError: the host is not this machine's loopback, or the port is busy or not allowed.
+    """
+    host, port = settings.host, settings.port
+    address = "127.0.0.1" if host == "localhost" else host
+    if not _is_loopback(address):
+        raise ServiceError(
+            f"Dyno serves on loopback only (127.0.0.1, ::1, localhost), not on {host}: requests are not "
+            f"authenticated yet, "
+            "and whoever may deploy a model may run code."
+        )
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, port))
+            listener.listen(1024)
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise ServiceError(f"Cannot serve on {host}:{port}: {reason}. Choose another with --port.") from error
+        yield listener
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+@contextlib.contextmanager
+def local_worker(dyno: Dyno) -> Iterator[None]:
+    """Make sure that a worker serves the data directory meanwhile.
+
+    When `dyno up`, or another command, serves it already, nothing is started; should that end, a worker is
+    started then.
+    """
+    stop = threading.Event()
+    keeper = threading.Thread(
+        target=_keep_worker, args=(dyno.settings, dyno.places, stop), name="worker-keeper", daemon=True
+    )
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        keeper.join(_STOP_SECONDS + 5)
+
+
+def _keep_worker(settings: Settings, places: Places, stop: threading.Event) -> None:
+    lock = DirectoryLock(places)
+    try:
+        while not stop.is_set():
+            if lock.try_acquire():
+                asyncio.run(_work(settings, places, lock, stop))
+            stop.wait(0.5)
+    finally:
+        lock.release()
+
+
+async def _work(settings: Settings, places: Places, lock: DirectoryLock, stop: threading.Event) -> None:
+    worker = Child("worker", Orders(settings), places.logs / "worker.log", lock.descriptors)
+    await worker.start()
+    worker.go()
+    ended = asyncio.create_task(worker.ended())
+    try:
+        while not stop.is_set() and not ended.done():
+            await asyncio.sleep(0.05)
+    finally:
+        await worker.stop()
+        await ended
