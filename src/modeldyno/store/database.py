@@ -120,7 +120,7 @@ def reason(error: BaseException) -> str:
 
 
 def insert_into(connection: Connection, table: Table) -> Any:
-    """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``: both databases spell them alike."""
+    """An INSERT with ``on_conflict_do_nothing`` and ``on_conflict_do_update``, which both databases spell alike."""
     make: Callable[[Table], Insert] = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     return make(table)
 

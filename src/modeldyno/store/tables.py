@@ -1,8 +1,8 @@
 """Every table, as the newest schema has it; the way there is in `migrations`.
 
 Text that lists sort by is compared byte by byte on every database (collation C on PostgreSQL, BINARY on SQLite), so
-that a page means the same everywhere. `row` never repeats: it breaks ties in lists. Columns that hold JSON or msgpack stand
-last: what lists filter and sort by is read without them.
+that a page means the same everywhere. `row` never repeats: it breaks ties in lists. Columns that hold JSON or msgpack
+stand last: what lists filter and sort by is read without them.
 """
 
 from __future__ import annotations
