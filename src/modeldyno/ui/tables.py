@@ -1,0 +1,129 @@
+"""Tables for a terminal: the ranking, the trials and the jobs, with the same words as the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from modeldyno.ui import words
+from modeldyno.ui.words import Document
+
+_STATUS_STYLES = {
+    "COMPLETED": "green",
+    "FAILED": "red",
+    "STOPPED": "yellow",
+    "STOPPING": "yellow",
+    "IN_PROGRESS": "cyan",
+}
+
+
+def status_text(status: str) -> Text:
+    """A status in its colour."""
+    return Text(status, style=_STATUS_STYLES.get(status, ""))
+
+
+def plain_table(*columns: str, numbers: Sequence[str] = ()) -> Table:
+    """A table without a frame; the columns named in `numbers` are aligned to the right."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=column in numbers)
+    return table
+
+
+def results_view(result: Document, target_per_minute: float | None = None) -> RenderableType:
+    """A job's answer: the headline, the ranking, what to know about its figures, what failed, what was left out."""
+    target = target_per_minute or result["job"]["target_per_minute"]
+    parts: list[RenderableType] = [Text(words.headline(result, target), style="bold")]
+    if result["recommendations"]:
+        parts += [Text(""), ranking(result, target)]
+    for title, lines in (
+        ("What to know about these figures", _flag_lines(result)),
+        ("Failed", _failure_lines(result)),
+        ("Left out", [str(note) for note in result["job"]["plan_notes"]]),
+    ):
+        if lines:
+            parts += [Text(""), Text(title, style="bold"), Padding(Text("\n".join(lines)), (0, 0, 0, 2))]
+    return Group(*parts)
+
+
+def ranking(result: Document, target_per_minute: float | None = None) -> Table:
+    """The ranked table. `target_per_minute` adds the instances and the monthly cost that such a load takes."""
+    percentile = words.percentile(result["job"]["percentile"])
+    numbers = ["#", "inv/min", percentile, "CPU", "memory", "$/hour", "$/million", "instances", "$/month"]
+    shown = numbers[1:] if target_per_minute else numbers[1:7]
+    table = plain_table("#", "type", "settings", *shown, "", numbers=numbers)
+    for item in result["recommendations"]:
+        cells = [
+            str(item["rank"]),
+            item["instance_type"],
+            "\n".join(f"{name}={value}" for name, value in sorted(item["environment"].items())),
+            words.count(item["capacity_per_minute"]),
+            words.milliseconds(words.latency_ms(result, item)),
+            words.percent(item["cpu_percent"]),
+            words.percent(item["memory_percent"]),
+            words.dollars(item["cost_per_hour_usd"]),
+            words.per_million(item),
+        ]
+        cells += _fleet_cells(result, item, target_per_minute) if target_per_minute else []
+        table.add_row(*(Text(cell) for cell in (*cells, _remark(item))), style="bold" if item["rank"] == 1 else "")
+    return table
+
+
+def _fleet_cells(result: Document, item: Document, target_per_minute: float) -> list[str]:
+    needed = words.fleet(result, item, target_per_minute)
+    return ["cannot", ""] if needed is None else [str(needed.instances), words.dollars(needed.usd_per_month)]
+
+
+def _remark(item: Document) -> str:
+    remarks = [words.cost_label(item), "Pareto" if item["pareto"] else ""]
+    return ", ".join(remark for remark in remarks if remark)
+
+
+def _flag_lines(result: Document) -> list[str]:
+    return [f"{words.configuration(trial)}: {text}" for trial in result["trials"] for text in trial["flags"].values()]
+
+
+def _failure_lines(result: Document) -> list[str]:
+    return [
+        f"{words.configuration(trial)}: {trial['failure_reason']}"
+        for trial in result["trials"]
+        if trial["failure_reason"]
+    ]
+
+
+def rows_of(result: Document) -> list[dict[str, Any]]:
+    """One flat row a trial, in order of index: for CSV. Unknown values are empty."""
+    ranks = {item["trial_index"]: item for item in result["recommendations"]}
+    return [_row(trial, ranks.get(trial["index"])) for trial in result["trials"]]
+
+
+def _row(trial: Document, item: Document | None) -> dict[str, Any]:
+    figures = trial["figures"] or {}
+    best: Document = item or {}
+    return {
+        "rank": best.get("rank"),
+        "trial": trial["index"],
+        "instance_type": trial["instance_type"],
+        "environment": words.settings((best or trial)["environment"]),
+        "status": trial["status"],
+        "capacity_per_minute": figures.get("capacity_per_minute"),
+        "percentile": figures.get("percentile"),
+        "latency_ms": figures.get("latency_ms"),
+        "users": figures.get("users"),
+        "requests": figures.get("requests"),
+        "failed": figures.get("failed"),
+        "cpu_percent": figures.get("cpu_percent"),
+        "memory_percent": figures.get("memory_percent"),
+        "instance_count": best.get("instance_count"),
+        "cost_per_hour_usd": best.get("cost_per_hour_usd"),
+        "cost_per_inference_usd": best.get("cost_per_inference_usd"),
+        "price_basis": trial["price_basis"],
+        "pareto": best.get("pareto"),
+        "flags": "; ".join(trial["flags"].values()),
+        "failure_reason": trial["failure_reason"],
+    }

@@ -1,0 +1,57 @@
+"""The terminal shows the same ranking as the report."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console, RenderableType
+
+from modeldyno.ui.tables import ranking, results_view, rows_of
+
+Result = dict[str, Any]
+
+
+def shown(view: RenderableType) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(view)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+def test_the_ranking_lists_every_recommendation_in_order(result: Result) -> None:
+    lines = shown(ranking(result)).splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["1", "local.one"],
+        ["2", "local.half"],
+        ["3", "local.one-and-half"],
+        ["4", "local.mystery"],
+    ]
+    assert "estimated" in lines[1]
+    assert "unknown" in lines[4]
+
+
+def test_a_target_adds_instances_and_monthly_cost(result: Result) -> None:
+    first = shown(ranking(result, 50_000)).splitlines()[1]
+    assert "12" in first.split()
+    assert "$438" in first.split()
+
+
+def test_the_view_tells_flags_failures_and_what_was_left_out(result: Result) -> None:
+    text = shown(results_view(result))
+    assert "the instance fills the host: the load generator shared its cores" in text
+    assert "local.big" in text
+    assert "ml.c5.9xlarge was left out" in text
+
+
+def test_markup_in_a_setting_is_shown_and_not_obeyed(result: Result) -> None:
+    result["recommendations"][0]["environment"] = {"A": "[red]x[/red]"}
+    assert "A=[red]x[/red]" in shown(ranking(result))
+
+
+def test_every_trial_is_a_row_with_empty_cells_for_what_is_not_known(result: Result) -> None:
+    rows = rows_of(result)
+    assert [row["trial"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["rank"] for row in rows] == [3, 1, 2, 4, None]
+    assert rows[3]["cost_per_inference_usd"] is None
+    assert rows[4]["status"] == "FAILED"
+    assert rows[4]["capacity_per_minute"] is None
