@@ -1,0 +1,240 @@
+"""Model servers as processes of this host, under its cgroups."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Collection
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from modeldyno.domain.errors import HostCannot, ModelFault
+from modeldyno.domain.host import Cgroup, Host
+from modeldyno.domain.trial import Flag, Placement
+from modeldyno.instances.cgroups import find_cgroups
+from modeldyno.instances.contract import free_port, mebibytes, server_environment, size_flags
+from modeldyno.instances.host import read_host
+from modeldyno.instances.launch import Home, Launch, read_report, why_no_mounts
+from modeldyno.instances.limits import Cgroups, Group, Limits
+from modeldyno.instances.naming import directory_name, owner_prefix, tag_text
+from modeldyno.instances.no_cgroup import kill_tagged
+from modeldyno.instances.prepared import Prepare, Prepared
+from modeldyno.instances.readiness import is_listening, wait_until_ready
+from modeldyno.instances.teardown import end_instance
+from modeldyno.ports import DeployRequest, Instance, Usage
+
+_LEDGER = "instance.json"
+_PORT_TRIES = 3
+_TAIL_BYTES = 64 * 1024
+_IN_USE = ("address already in use", "eaddrinuse", "errno 98", "error 98")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInstance:
+    """A running server (`ports.Instance`)."""
+
+    url: str
+    flags: dict[Flag, str]
+    runtime: str
+    effective_environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+    group: Group
+    memory_bytes: int | None
+    log_path: Path
+    log_start: int
+
+    def usage(self) -> Usage:
+        """See `ports.Instance`."""
+        return self.group.usage()
+
+    def death(self) -> str | None:
+        """See `ports.Instance`. A server that lost a worker to the memory limit counts as dead: it is too small."""
+        if self.group.out_of_memory():
+            limit = "" if self.memory_bytes is None else f" ({mebibytes(self.memory_bytes)} MiB)"
+            return f"killed: out of memory{limit}"
+        return _how_it_ended(self.process.poll())
+
+    def log_tail(self, lines: int = 30) -> str:
+        """See `ports.Instance`. Only what this attempt wrote."""
+        with contextlib.suppress(OSError), self.log_path.open("rb") as log:
+            size = log.seek(0, 2)
+            log.seek(max(self.log_start, size - _TAIL_BYTES))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+        return ""
+
+
+class _PortTaken(Exception):
+    """Another process was faster; not the model's fault."""
+
+
+class ProcessBackend:
+    """Process groups on this host (`ports.InstanceBackend`).
+
+    `state_dir` holds a directory for each running instance; one Dyno worker at a time may use it. `prepare` says which
+    program to run. `cgroups`: how limits are held, found by trying where None.
+    """
+
+    def __init__(self, state_dir: Path, prepare: Prepare, cgroups: Cgroups | None = None) -> None:
+        self._state_dir = state_dir
+        self._prepare = prepare
+        self._cgroups = cgroups or find_cgroups(read_host(None).cores)
+        self._host = read_host(self._cgroups)
+        self._private = why_no_mounts() is None
+        self._ports: set[int] = set()
+
+    def host(self) -> Host:
+        """See `ports.InstanceBackend`."""
+        return self._host
+
+    def deploy(self, request: DeployRequest) -> AbstractAsyncContextManager[Instance]:
+        """See `ports.InstanceBackend`."""
+        return self._deployed(request)
+
+    def remove_orphans(self, installation: str, worker: str, keep: Collection[str] = ()) -> int:
+        """See `ports.InstanceBackend`. Found by directory, by cgroup and by the tag in the environment."""
+        prefix = owner_prefix(installation, worker)
+        self._state_dir.mkdir(parents=True, exist_ok=True)
+        names = {entry.name for entry in self._state_dir.iterdir() if entry.name.startswith(prefix)}
+        names.update(self._cgroups.find(prefix))
+        orphans = {name for name in names if tag_text(name) not in keep}
+        for name in orphans:
+            directory = self._state_dir / name
+            end_instance(self._cgroups.open(name, _read_ledger(directory)), directory)
+        return len(orphans) + kill_tagged(f"{installation}/{worker}/", keep)
+
+    @contextlib.asynccontextmanager
+    async def _deployed(self, request: DeployRequest) -> AsyncIterator[Instance]:
+        self._refuse_what_cannot_be_held(request.placement)
+        prepared = await self._prepare(request)
+        for last in [False] * (_PORT_TRIES - 1) + [True]:
+            port = free_port(self._ports)
+            self._ports.add(port)
+            try:
+                async with self._on_port(request, prepared, port) as instance:
+                    yield instance
+                    return
+            except _PortTaken as taken:
+                if last:
+                    raise ModelFault(str(taken)) from taken
+            finally:
+                self._ports.discard(port)
+
+    @contextlib.asynccontextmanager
+    async def _on_port(self, request: DeployRequest, prepared: Prepared, port: int) -> AsyncIterator[Instance]:
+        home = Home(self._state_dir / directory_name(request.tag), self._private)
+        group = self._make_group(request, home)
+        process = None
+        try:
+            launch = self._launch(request, prepared, port, home, group)
+            request.on_progress(f"Starting {prepared.description or prepared.command[0]}.")
+            log_start = request.log_path.stat().st_size if request.log_path.exists() else 0
+            process, report = launch.start()
+            group.started(process.pid)
+            rights = await asyncio.to_thread(read_report, report)
+            flags = prepared.flags | size_flags(request, self._why_no_cgroup)
+            if rights is not None:
+                flags[Flag.LEAST_PRIVILEGE] = rights
+            instance = ProcessInstance(
+                f"http://127.0.0.1:{port}",
+                flags,
+                prepared.description,
+                prepared.effective_environment,
+                process,
+                group,
+                request.placement.memory_bytes,
+                request.log_path,
+                log_start,
+            )
+            await _ready(instance, port, request)
+            yield instance
+        finally:
+            await _to_the_end(group, home.path, process)
+
+    @property
+    def _why_no_cgroup(self) -> str:
+        return " ".join(self._cgroups.notes) if self._cgroups.version is Cgroup.NONE else ""
+
+    def _refuse_what_cannot_be_held(self, placement: Placement) -> None:
+        if placement.cpu_quota is not None and self._cgroups.version is Cgroup.NONE:
+            raise HostCannot(
+                f"This host cannot be {placement.cpu_quota:g} vCPUs: without cgroups a fraction of a core cannot be "
+                f"held. {self._why_no_cgroup}"
+            )
+
+    def _make_group(self, request: DeployRequest, home: Home) -> Group:
+        placement, name = request.placement, home.path.name
+        end_instance(self._cgroups.open(name, _read_ledger(home.path)), home.path)  # of a former life
+        limits = Limits(placement.cores, placement.cpu_quota, placement.memory_bytes)
+        try:
+            return self._cgroups.create(name, limits)
+        except OSError as error:
+            raise HostCannot(
+                f"This host cannot hold the limits of {request.spec.instance_type.name}: {error}."
+            ) from error
+
+    def _launch(self, request: DeployRequest, prepared: Prepared, port: int, home: Home, group: Group) -> Launch:
+        binds = home.make(request.model_dir, request.code_dir)
+        ledger = {"tag": str(request.tag), "directories": group.directories}
+        (home.path / _LEDGER).write_text(json.dumps(ledger))
+        return Launch(
+            str(request.tag),
+            home,
+            binds,
+            group.join_paths,
+            request.placement.cores,
+            prepared.command,
+            server_environment(request, prepared, self._host, port, home.seen_base),
+            prepared.readable,
+            request.log_path,
+        )
+
+
+async def _ready(instance: ProcessInstance, port: int, request: DeployRequest) -> None:
+    """Wait for /ping, from the server itself and not from a stranger on its port."""
+    request.on_progress("Waiting for /ping.")
+    try:
+        await wait_until_ready(port, request.startup_seconds, instance.death)
+    except ModelFault as fault:
+        tail = instance.log_tail()
+        if instance.process.poll() is not None and any(words in tail.lower() for words in _IN_USE):
+            raise _PortTaken(fault.reason) from fault
+        raise ModelFault(fault.reason, tail) from fault
+    if is_listening(port, instance.group.pids()) is False:
+        raise _PortTaken(f"Another process answered on port {port}.")
+
+
+async def _to_the_end(group: Group, directory: Path, process: subprocess.Popen[bytes] | None) -> None:
+    """Tear down in a thread, which no cancellation reaches; a cancellation meanwhile is raised after it."""
+    work = asyncio.get_running_loop().run_in_executor(None, end_instance, group, directory, process)
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    work.result()
+    if cancelled is not None:
+        raise cancelled
+
+
+def _how_it_ended(status: int | None) -> str | None:
+    if status is None:
+        return None
+    if status >= 0:
+        return f"exited with status {status}"
+    with contextlib.suppress(ValueError):
+        return f"killed by {signal.Signals(-status).name}"
+    return f"killed by signal {-status}"
+
+
+def _read_ledger(directory: Path) -> dict[str, str]:
+    """Where the groups of an instance are; empty where it is not written (yet)."""
+    try:
+        directories = json.loads((directory / _LEDGER).read_text())["directories"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return {str(controller): str(path) for controller, path in directories.items()}
