@@ -241,12 +241,15 @@ class LoadSession(Protocol):
     """A running generator process."""
 
     async def set_users(self, users: int, *, redraw: bool = False) -> None:
-        """Change the number of closed-loop users, from the next window on. `redraw`: open all connections anew."""
+        """Change the number of closed-loop users, from the next window on (at once where there were none).
+
+        A window that is open keeps the number it has. `redraw`: open all connections anew.
+        """
         ...
 
     def windows(self) -> AsyncIterator[Window]:
         """One window a second until the session is left. The iterator ends (raises nothing) when the session is closed;
-        a dead generator raises `ServiceError`. Windows are contiguous; the first users end an empty window early."""
+        a dead generator raises `ServiceError`. Windows are contiguous, but for idle time before the first users."""
         ...
 
 
@@ -307,6 +310,10 @@ class Store(Protocol):
     @property
     def installation(self) -> str:
         """The id of this installation (made with the schema, never changes)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of every connection."""
         ...
 
     # resources and tags

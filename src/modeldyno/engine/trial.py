@@ -22,7 +22,6 @@ from modeldyno.engine.materials import Material
 from modeldyno.engine.parts import Parts
 from modeldyno.ports import Claim, DeployRequest, Instance, LoadSession, LoadTarget, LogLine, Tag, Usage
 
-
 _Ending = tuple[TrialResult | None, tuple[str, str] | None]
 """A result, and why it is a failure all the same: (reason, log tail)."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 
 from modeldyno.domain.errors import DynoError, TrialFailure
@@ -119,7 +120,7 @@ class Worker:
         store = self._parts.store
         for job in await asyncio.to_thread(store.unplanned_jobs):
             if job.id not in self._planning:
-                self._planning[job.id] = asyncio.create_task(self._guarded(lambda job=job: self._plan(job)))
+                self._planning[job.id] = asyncio.create_task(self._guarded(functools.partial(self._plan, job)))
         active = await asyncio.to_thread(store.active_jobs)
         if any(not job.stop_requested for job in active):
             await self._claim_all(active)
