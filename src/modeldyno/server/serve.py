@@ -10,9 +10,6 @@ from typing import Any
 
 import uvicorn
 
-# Requests in flight get this long to be answered after a stop; with uvicorn's own pauses it stays below five seconds.
-_GRACE_SECONDS = 4
-
 
 class _Server(uvicorn.Server):
     """uvicorn, without its signal handlers (the caller has its own), telling when it listens."""
@@ -30,11 +27,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: Any, listener: socket.socket, on_ready: Callable[[], None], stop: asyncio.Event) -> None:
+async def serve(
+    app: Any, listener: socket.socket, on_ready: Callable[[], None], stop: asyncio.Event, *, grace_seconds: int = 4
+) -> None:
     """Serve an ASGI application on an already bound socket; returns when `stop` is set and requests are done.
 
-    `on_ready` is called once, when connections are accepted. After `stop` no new connection is taken, those in flight
-    get four seconds, and the socket is closed. Best run on uvloop (``uvloop.run``).
+    `on_ready` is called once, when connections are accepted. After `stop` no new connection is taken, requests in
+    flight get `grace_seconds` (with uvicorn's own pauses, the default makes less than five seconds), and the socket is
+    closed. Best run on uvloop (``uvloop.run``).
     """
     config = uvicorn.Config(
         app,
@@ -47,7 +47,7 @@ async def serve(app: Any, listener: socket.socket, on_ready: Callable[[], None],
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_graceful_shutdown=grace_seconds,
     )
     server = _Server(config, on_ready)
 

@@ -31,7 +31,8 @@ def encode_output(operation: str, result: Mapping[str, object] | None) -> bytes:
     **Source:** examples in the SageMaker developer guide, instance-recommendation-results.
 
     Raises:
-        ResultError: an unknown member, a wrong type, a missing required member, or a number that is not finite.
+        ResultError: an unknown member, a wrong type, a missing required member, not exactly one member of a union,
+            or a number that is not finite.
         UnknownOperation: SageMaker has no such operation.
     """
     writer = _writer(operation)
@@ -53,7 +54,7 @@ def _writer(operation: str) -> Writer | None:
 
 def _make(shape: Shape, name: str, child: Callable[[str], Writer]) -> Writer:
     if shape.type == "structure":
-        return _structure(name, shape.required, {member: child(ref.shape) for member, ref in shape.members.items()})
+        return _structure(shape, name, {member: child(ref.shape) for member, ref in shape.members.items()})
     if shape.type == "list" and shape.member is not None:
         return _list(name, child(shape.member.shape))
     if shape.type == "map" and shape.value is not None:
@@ -61,7 +62,9 @@ def _make(shape: Shape, name: str, child: Callable[[str], Writer]) -> Writer:
     return _SCALARS[shape.type](name)
 
 
-def _structure(shape_name: str, required: tuple[str, ...], members: dict[str, Writer]) -> Writer:
+def _structure(shape: Shape, shape_name: str, members: dict[str, Writer]) -> Writer:
+    required = frozenset(shape.required)
+
     def write(value: Any) -> dict[str, object]:
         if not isinstance(value, Mapping):
             raise _wrong(value, shape_name)
@@ -71,9 +74,10 @@ def _structure(shape_name: str, required: tuple[str, ...], members: dict[str, Wr
                 raise ResultError(f"{shape_name} has no member {name!r}.")
             if item is not None:
                 result[name] = members[name](item)
-        for name in required:
-            if name not in result:
-                raise ResultError(f"{shape_name} needs the member {name!r}.")
+        if missing := required - result.keys():
+            raise ResultError(f"{shape_name} needs the members {sorted(missing)}.")
+        if shape.union and len(result) != 1:
+            raise ResultError(f"{shape_name} is a union: exactly one member, not {sorted(result)}.")
         return result
 
     return write

@@ -124,7 +124,7 @@ def _anything(value: Any, path: str, report: _Report) -> None:
 
 def _structure(shape: Shape, members: dict[str, tuple[str, Check]]) -> Check:
     required = tuple((name, lower_first(name)) for name in shape.required)
-    unknown = partial(_unknown, tuple(members))
+    unknown = partial(_unknown, {name.lower(): name for name in members})
 
     def check(value: Any, path: str, report: _Report) -> None:
         prefix = f"{path}." if path else ""
@@ -144,10 +144,10 @@ def _structure(shape: Shape, members: dict[str, tuple[str, Check]]) -> Check:
     return check
 
 
-def _unknown(known: tuple[str, ...], name: str, path: str, report: _Report) -> None:
-    near = difflib.get_close_matches(name[:64], known, n=1, cutoff=0.7)
+def _unknown(known: dict[str, str], name: str, path: str, report: _Report) -> None:
+    near = difflib.get_close_matches(name[:64].lower(), known, n=1, cutoff=0.7)
     where = f"'{path}'" if path else "the top level of the request"
-    guess = f"; did you mean '{near[0]}'?" if near else ""
+    guess = f"; did you mean '{known[near[0]]}'?" if near else ""
     report.add(f"Unknown member '{shortened(name)}' at {where}{guess}")
 
 
