@@ -1,0 +1,183 @@
+"""Which program runs for a deploy request: script mode in an environment of its own, or the user's command."""
+
+from __future__ import annotations
+
+import compileall
+import hashlib
+import math
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from modeldyno.domain.errors import InputFault
+from modeldyno.domain.images import SCRIPT_WORKERS_VARIABLE, Framework, ImageChoice, ImageKind, classify
+from modeldyno.domain.trial import Flag
+from modeldyno.instances.environments_build import Environment, Recipient, build
+from modeldyno.instances.environments_recipes import RECIPES
+from modeldyno.instances.environments_uv import Uv
+from modeldyno.instances.prepared import Prepared
+from modeldyno.ports import DeployRequest
+
+_RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
+_MODEL = "/opt/ml/model"
+_THREADS_VARIABLE = "OMP_NUM_THREADS"
+_WITHOUT_SCRIPT = frozenset({Framework.PYTORCH, Framework.HUGGING_FACE})  # those with a default model_fn
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRuntime:
+    """A command for an image, of dyno.toml's [runtimes]. `worker_variable`: what sets its number of workers."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    worker_variable: str | None = None
+
+
+class Environments:
+    """Finds or builds what a deploy request runs. `cache_dir` holds the environments and a copy of the runtime."""
+
+    def __init__(self, cache_dir: Path, runtimes: Mapping[str, OwnRuntime], uv: Path | None = None) -> None:
+        self._cache_dir = cache_dir.resolve()
+        self._runtimes = runtimes
+        self._uv = Uv(uv or Path(find_uv_bin()), os.environ)
+
+    async def prepare(self, request: DeployRequest) -> Prepared:
+        """What to run. May take minutes the first time (an environment is built); cancellable.
+
+        Raises:
+            InputFault: the image is none that runs here, or the environment cannot be built.
+        """
+        choice = classify(request.source, self._runtimes)
+        if choice.kind is ImageKind.OWN:
+            return self._own(choice.image or "", request)
+        code_dir = _code_dir(request)
+        _demand_script(choice, code_dir, request)
+        workers = _workers(request)
+        environment = await build(
+            self._cache_dir,
+            self._uv,
+            Recipient(choice, _requirements(code_dir), _has_gpu(request)),
+            request.on_progress,
+        )
+        return self._script(choice, environment, workers, request)
+
+    async def python_for(self, framework: Framework, version: str | None = None) -> Path:
+        """The interpreter of that framework's environment, built where it is not there: to train a model with what
+        will serve it.
+
+        Raises:
+            InputFault: it cannot be built.
+        """
+        choice = ImageChoice(ImageKind.SCRIPT, framework, version)
+        return (await build(self._cache_dir, self._uv, Recipient(choice), lambda text: None)).python
+
+    def _script(self, choice: ImageChoice, environment: Environment, workers: int, request: DeployRequest) -> Prepared:
+        runtime = _copy_runtime(self._cache_dir)
+        effective = {SCRIPT_WORKERS_VARIABLE: str(workers)}
+        threads = request.environment.get(_THREADS_VARIABLE)
+        if threads is not None:
+            effective[_THREADS_VARIABLE] = threads
+        python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+        return Prepared(
+            command=(str(environment.python), "-u", str(runtime), "--framework", str(choice.framework)),
+            environment={SCRIPT_WORKERS_VARIABLE: str(workers)},
+            readable=(environment.path, runtime, Path(sys.base_prefix)),
+            description=f"{environment.title} on {python}, script mode, {_count(workers)}",
+            flags={Flag.VERSION_NEAREST: environment.nearest} if environment.nearest else {},
+            effective_environment=effective,
+        )
+
+    def _own(self, image: str, request: DeployRequest) -> Prepared:
+        own = self._runtimes[image]
+        program = shutil.which(own.command[0]) if own.command else None
+        if program is None:
+            named = own.command[0] if own.command else "nothing"
+            raise InputFault(f'The command of [runtimes."{image}"] in dyno.toml cannot be run: {named} is not there.')
+        effective: dict[str, str] = {}
+        if own.worker_variable is not None:
+            workers = request.environment.get(own.worker_variable, own.environment.get(own.worker_variable))
+            if workers is not None:
+                effective[own.worker_variable] = workers
+        return Prepared(
+            command=(str(Path(program).absolute()), *own.command[1:]),
+            environment=dict(own.environment),
+            description=f"{image}, {Path(program).name} of dyno.toml",
+            effective_environment=effective,
+        )
+
+
+def _code_dir(request: DeployRequest) -> Path | None:
+    """Where the script is on this host."""
+    if request.code_dir is not None:
+        return request.code_dir
+    submitted = request.environment.get("SAGEMAKER_SUBMIT_DIRECTORY") or f"{_MODEL}/code"
+    if Path(submitted).is_relative_to(_MODEL):
+        return request.model_dir and request.model_dir / Path(submitted).relative_to(_MODEL)
+    return Path(submitted)
+
+
+def _demand_script(choice: ImageChoice, code_dir: Path | None, request: DeployRequest) -> None:
+    program = request.environment.get("SAGEMAKER_PROGRAM") or "inference.py"
+    program = program if program.endswith(".py") else program + ".py"
+    assert choice.framework is not None
+    if choice.framework in _WITHOUT_SCRIPT or (code_dir is not None and (code_dir / program).is_file()):
+        return
+    title = RECIPES[choice.framework].title
+    refused = (
+        "XGBoost's built-in algorithm (a model without a script) is not supported."
+        if choice.framework is Framework.XGBOOST
+        else f"{title} needs a script."
+    )
+    raise InputFault(f"The model has no code/{program}. {refused} Add one with a model_fn(model_dir).")
+
+
+def _requirements(code_dir: Path | None) -> Path | None:
+    path = code_dir and code_dir / "requirements.txt"
+    return path if path is not None and path.is_file() else None
+
+
+def _has_gpu(request: DeployRequest) -> bool:
+    return any(part.kind == "gpu" for part in request.spec.instance_type.accelerators)
+
+
+def _workers(request: DeployRequest) -> int:
+    """What was asked for, else one for each vCPU, as the containers have it."""
+    text = request.environment.get(SCRIPT_WORKERS_VARIABLE)
+    if not text:
+        return max(1, math.ceil(request.spec.instance_type.vcpus or 1))
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise InputFault(f"{SCRIPT_WORKERS_VARIABLE} is {text!r}: it must be a whole number above 0.")
+    return int(text)
+
+
+def _count(workers: int) -> str:
+    return "1 worker" if workers == 1 else f"{workers} workers"
+
+
+def _copy_runtime(cache_dir: Path) -> Path:
+    """The runtime's files by content, compiled, where a model's user can read them (Dyno's own may be private)."""
+    files = sorted(_RUNTIME.glob("*.py"))
+    digest = hashlib.sha256(b"\0".join(file.name.encode() + file.read_bytes() for file in files)).hexdigest()[:16]
+    target = cache_dir / f"runtime-{digest}"
+    if target.is_dir():
+        return target
+    with tempfile.TemporaryDirectory(dir=cache_dir) as scratch:
+        made = Path(scratch, "runtime")
+        made.mkdir()
+        for file in files:
+            shutil.copyfile(file, made / file.name)
+        compileall.compile_dir(made, quiet=1, stripdir=str(made), prependdir=str(target))
+        for entry in [made, *made.rglob("*")]:
+            entry.chmod(0o755 if entry.is_dir() else 0o644)
+        try:
+            made.rename(target)
+        except OSError:  # another one was faster
+            if not target.is_dir():
+                raise
+    return target
