@@ -65,7 +65,7 @@ async def _serve(owner: socket.socket) -> None:
 
     gc.collect()
     gc.freeze()
-    crowd = Crowd(scene, emit)
+    crowd = Crowd(scene, start.window_seconds, emit)
     while line := await reader.readline():
         order = msgspec.json.decode(line, type=SetUsers)
         crowd.want(order.users, order.redraw)

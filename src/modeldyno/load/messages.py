@@ -18,6 +18,7 @@ class Start(msgspec.Struct, tag="start"):
     accept: str | None
     seed: int
     timeout_seconds: float
+    window_seconds: float
     cores: tuple[int, ...]
 
 

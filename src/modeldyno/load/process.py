@@ -30,6 +30,9 @@ _REPORTS: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 class ProcessGenerator:
     """Drives load from a process of its own on the target's cores, one process for each session."""
 
+    def __init__(self, window_seconds: float = 1.0) -> None:
+        self._window_seconds = window_seconds
+
     @asynccontextmanager
     async def drive(self, target: LoadTarget) -> AsyncIterator[LoadSession]:
         """Start a generator with 0 users; its process is gone when the context is left, however it is left.
@@ -38,7 +41,7 @@ class ProcessGenerator:
             InputFault: the payloads cannot be used; names the file.
             ServiceError: the process cannot be started, or the target cannot be driven.
         """
-        start = _start(target)
+        start = _start(target, self._window_seconds)
         ours, theirs = socket.socketpair()
         with tempfile.TemporaryFile() as errors:
             with theirs:
@@ -154,7 +157,7 @@ class ProcessSession:
         return ServiceError(f"The load generator {ended}" + (f": {words}" if words else "."))
 
 
-def _start(target: LoadTarget) -> Start:
+def _start(target: LoadTarget, window_seconds: float) -> Start:
     url = urlsplit(target.url)
     if url.scheme != "http" or not url.hostname:
         raise ServiceError(f"The load generator drives http:// URLs only, not '{target.url}'.")
@@ -167,6 +170,7 @@ def _start(target: LoadTarget) -> Start:
         accept=target.accept,
         seed=target.seed,
         timeout_seconds=target.timeout_seconds,
+        window_seconds=window_seconds,
         cores=target.cores,
     )
 

@@ -17,18 +17,22 @@ class Recorder:
         self.latency_counts: defaultdict[int, int] = defaultdict(int)
         self.failed: defaultdict[str, int] = defaultdict(int)
         self.bytes_received = 0
-        self._sequence = 0
         self._schedstat = _open_schedstat()
         self._cpu_ns = time.process_time_ns()
         self._delay_ns = self._run_delay_ns()
         self._epoch = time.time() - time.perf_counter_ns() / 1e9
         self.opened_ns = time.perf_counter_ns()
 
-    def cut(self, users: int) -> Window:
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has happened in the open window."""
+        return not (self.latency_counts or self.failed or self.bytes_received)
+
+    def cut(self, sequence: int, users: int) -> Window:
         """Close the window, in which `users` were active, now; open the next at the same nanosecond."""
         now_ns, cpu_ns, delay_ns = time.perf_counter_ns(), time.process_time_ns(), self._run_delay_ns()
         window = Window(
-            sequence=self._sequence,
+            sequence=sequence,
             started_at=self._epoch + self.opened_ns / 1e9,
             duration_seconds=(now_ns - self.opened_ns) / 1e9,
             users=users,
@@ -41,7 +45,6 @@ class Recorder:
         self.latency_counts.clear()
         self.failed.clear()
         self.bytes_received = 0
-        self._sequence += 1
         self.opened_ns, self._cpu_ns, self._delay_ns = now_ns, cpu_ns, delay_ns
         return window
 

@@ -1,0 +1,128 @@
+"""What every `ports.LoadGenerator` does. Subclass, and give the fixtures `generator`, `target` and `kill`."""
+
+# ruff: noqa: D102  (the name of a test says what it shows)
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from modeldyno.domain.errors import ServiceError
+from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.ports import LoadGenerator, LoadSession, LoadTarget
+
+Kill = Callable[[LoadSession], None]
+
+
+class LoadGeneratorContract:
+    """Collected by pytest in a subclass named ``Test...``.
+
+    `target`: a server that answers every invocation well and fast. `kill`: ends a session's generator as a crash would.
+    """
+
+    async def test_a_session_without_users_invokes_nothing(self, generator: LoadGenerator, target: LoadTarget) -> None:
+        async with generator.drive(target) as session:
+            (window,) = await _take(session, 1)
+        assert (window.users, window.succeeded, window.failures) == (0, 0, 0)
+
+    async def test_the_first_window_after_the_first_users_has_them(
+        self, generator: LoadGenerator, target: LoadTarget
+    ) -> None:
+        async with generator.drive(target) as session:
+            await session.set_users(3)
+            (window,) = await _take(session, 1)
+        assert window.users == 3
+
+    async def test_windows_are_numbered_and_contiguous(self, generator: LoadGenerator, target: LoadTarget) -> None:
+        async with generator.drive(target) as session:
+            await session.set_users(2)
+            windows = await _take(session, 3)
+        assert [window.sequence for window in windows] == [0, 1, 2]
+        for earlier, later in itertools.pairwise(windows):
+            assert abs(earlier.started_at + earlier.duration_seconds - later.started_at) < 1e-3
+
+    async def test_users_change_between_windows_up_and_down_to_none(
+        self, generator: LoadGenerator, target: LoadTarget
+    ) -> None:
+        seen: list[int] = []
+        async with generator.drive(target) as session:
+            await session.set_users(2)
+            wanted = iter((5, 1, 0))
+            async for window in session.windows():
+                if window.users not in seen:
+                    seen.append(window.users)
+                    users = next(wanted, None)
+                    if users is None:
+                        break
+                    await session.set_users(users)
+        assert seen == [2, 5, 1, 0]
+
+    async def test_redrawn_connections_lose_no_invocation(self, generator: LoadGenerator, target: LoadTarget) -> None:
+        async with generator.drive(target) as session:
+            await session.set_users(2)
+            await session.set_users(2, redraw=True)
+            windows = await _take(session, 3)
+        assert [window.users for window in windows] == [2, 2, 2]
+        assert not any(window.failed for window in windows)
+
+    async def test_throughput_times_response_time_is_the_number_of_users(
+        self, generator: LoadGenerator, target: LoadTarget
+    ) -> None:
+        """Little's law; the first window also holds the connecting."""
+        async with generator.drive(target) as session:
+            await session.set_users(4)
+            _, *windows = await _take(session, 5)
+        mean_ns = merged_latency(windows).mean_ns()
+        assert mean_ns is not None
+        per_second = sum(window.succeeded for window in windows) / sum(window.duration_seconds for window in windows)
+        assert 3 < per_second * mean_ns / 1e9 < 4.5
+
+    async def test_fewer_than_no_users_are_refused(self, generator: LoadGenerator, target: LoadTarget) -> None:
+        async with generator.drive(target) as session:
+            with pytest.raises(ValueError, match="-1"):
+                await session.set_users(-1)
+
+    async def test_windows_end_quietly_when_the_session_is_left(
+        self, generator: LoadGenerator, target: LoadTarget
+    ) -> None:
+        async with generator.drive(target) as session:
+            await session.set_users(1)
+            first = asyncio.Event()
+
+            async def watch() -> None:
+                async for _ in session.windows():
+                    first.set()
+
+            watching = asyncio.create_task(watch())
+            await first.wait()
+        await watching
+
+    async def test_a_dead_generator_is_an_error_and_not_an_end(
+        self, generator: LoadGenerator, target: LoadTarget, kill: Kill
+    ) -> None:
+        async with generator.drive(target) as session:
+            await session.set_users(1)
+            await _take(session, 1)
+            kill(session)
+            with pytest.raises(ServiceError, match="load generator"):
+                async for _ in session.windows():
+                    pass
+
+    async def test_two_sessions_do_not_mix(self, generator: LoadGenerator, target: LoadTarget) -> None:
+        async with generator.drive(target) as one, generator.drive(target) as other:
+            await one.set_users(1)
+            await other.set_users(2)
+            assert (await _take(one, 1))[0].users == 1
+            assert (await _take(other, 1))[0].users == 2
+
+
+async def _take(session: LoadSession, count: int) -> list[Window]:
+    windows: list[Window] = []
+    async for window in session.windows():
+        windows.append(window)
+        if len(windows) == count:
+            break
+    return windows
