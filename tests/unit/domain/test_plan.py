@@ -1,0 +1,79 @@
+"""Which trials a job becomes."""
+
+from tests.unit.domain.builders import a_spec, a_type
+
+from modeldyno.domain.catalog import Catalogue, InstanceType
+from modeldyno.domain.host import Cgroup, Host
+from modeldyno.domain.job import Candidate, JobSpec, JobType
+from modeldyno.domain.plan import Plan, plan
+
+HOST = Host("h", (0, 1), 16_000, "x86_64", Cgroup.V1, root=True)
+WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
+
+
+def planned(spec: JobSpec, *kinds: InstanceType) -> Plan:
+    return plan(spec, Catalogue({kind.name: kind for kind in kinds}), HOST, ("acme/server:1",), "job", "id")
+
+
+def told(result: Plan) -> list[tuple[str, dict[str, str]]]:
+    return [(trial.instance_type.name, trial.tuned) for trial in result.trials]
+
+
+def test_a_default_job_tries_workers_and_threads_of_every_type_before_a_second_setting_of_any() -> None:
+    result = planned(a_spec(supported_instance_types=("two", "one")), a_type("one", 1), a_type("two", 2))
+    assert told(result) == [
+        ("two", {WORKERS: "2", "OMP_NUM_THREADS": "1"}),
+        ("one", {WORKERS: "1", "OMP_NUM_THREADS": "1"}),
+        ("two", {WORKERS: "1", "OMP_NUM_THREADS": "2"}),
+        ("one", {WORKERS: "2", "OMP_NUM_THREADS": "1"}),
+    ]
+    assert [trial.workers for trial in result.trials] == [2, 1, 1, 2]
+
+
+def test_without_types_the_host_decides_cheapest_first_and_says_what_it_left_out() -> None:
+    kinds = [a_type("dear", 1, 0.5, 2048), a_type("cheap", 1, 0.1), a_type("same", 1, 0.2), a_type("huge", 64, 0.01)]
+    result = planned(a_spec(environment={WORKERS: "1"}), *kinds)
+    assert [trial.instance_type.name for trial in result.trials] == ["cheap", "dear"]
+    assert any("1 of the catalogue's 4 instance types were left out" in note for note in result.notes)
+    assert any(note.startswith("same was not tried: it has the shape of cheap") for note in result.notes)
+
+
+def test_a_named_type_that_the_host_cannot_be_stays_in_the_plan_to_fail_by_name() -> None:
+    result = planned(a_spec(supported_instance_types=("huge",), environment={WORKERS: "1"}), a_type("huge", 64))
+    assert told(result) == [("huge", {})]
+
+
+def test_workers_that_the_user_has_set_are_not_tuned() -> None:
+    result = planned(a_spec(supported_instance_types=("two",), environment={WORKERS: "3"}), a_type("two", 2))
+    assert [(trial.tuned, trial.workers) for trial in result.trials] == [({}, 3)]
+
+
+def test_an_own_server_is_tried_once_a_type_and_its_workers_are_not_guessed() -> None:
+    result = planned(a_spec(image="acme/server:1", supported_instance_types=("one",)), a_type("one"))
+    assert [(trial.tuned, trial.workers) for trial in result.trials] == [({}, None)]
+
+
+def test_an_advanced_job_is_the_product_of_its_configurations_and_ranges() -> None:
+    candidates = (Candidate("one", {"A": ("1", "2"), "B": ("x", "y")}), Candidate("two"))
+    result = planned(a_spec(JobType.ADVANCED, candidates=candidates), a_type("one"), a_type("two", 2))
+    assert told(result) == [
+        ("one", {"A": "1", "B": "x"}),
+        ("one", {"A": "1", "B": "y"}),
+        ("one", {"A": "2", "B": "x"}),
+        ("one", {"A": "2", "B": "y"}),
+        ("two", {}),
+    ]
+
+
+def test_a_limit_of_tests_is_told_with_what_it_cut_off() -> None:
+    candidates = (Candidate("one", {"A": ("1", "2", "3")}),)
+    result = planned(a_spec(JobType.ADVANCED, candidates=candidates, max_tests=2), a_type("one"))
+    assert len(result.trials) == 2
+    assert result.notes == ("one with A=3 was not tried: the job is limited to 2 tests.",)
+
+
+def test_endpoint_names_differ_and_carry_the_job() -> None:
+    result = planned(a_spec(supported_instance_types=("two",)), a_type("two", 2))
+    names = [trial.endpoint_name for trial in result.trials]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith("sm-epc-job-") for name in names)
