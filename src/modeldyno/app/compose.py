@@ -13,6 +13,7 @@ from modeldyno.app.places import Places, default_data_dir
 from modeldyno.clock import SystemClock
 from modeldyno.domain.catalog import Catalogue
 from modeldyno.domain.host import Host
+from modeldyno.domain.images import Framework
 from modeldyno.domain.job import Job
 from modeldyno.domain.result import result_document
 from modeldyno.ports import ObjectStore, Store
@@ -147,7 +148,7 @@ def build_environment(settings: Settings, framework: str, version: str | None) -
     """The interpreter of a framework's environment, built when it is not there yet."""
     import asyncio
 
-    return asyncio.run(environments_of(settings, places_of(settings)).python_for(framework, version))
+    return asyncio.run(environments_of(settings, places_of(settings)).python_for(Framework(framework), version))
 
 
 def doctor(settings: Settings) -> Sequence[Finding]:
