@@ -23,7 +23,7 @@ def test_an_operation_that_nobody_has_is_refused_by_name(call):
 def test_every_operation_is_held_against_the_service_model_before_it_is_done(call):
     for name in OPERATIONS:
         with pytest.raises(
-            InvalidRequest, match="validation errors? detected: Unknown member 'Xyzzy'|must not be null"
+            InvalidRequest, match=r"validation errors? detected: Unknown member 'Xyzzy'|must not be null"
         ):
             call(name, Xyzzy=1)
 
