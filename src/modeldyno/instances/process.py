@@ -103,7 +103,7 @@ class ProcessBackend:
         orphans = {name for name in names if tag_text(name) not in keep}
         for name in orphans:
             directory = self._state_dir / name
-            end_instance(self._cgroups.open(name, _read_ledger(directory)), directory)
+            end_instance(self._cgroups.open(name, _read_ledger(directory)), directory, grace_seconds=0)
         return len(orphans) + kill_tagged(f"{installation}/{worker}/", keep)
 
     @contextlib.asynccontextmanager
@@ -167,7 +167,7 @@ class ProcessBackend:
 
     def _make_group(self, request: DeployRequest, home: Home) -> Group:
         placement, name = request.placement, home.path.name
-        end_instance(self._cgroups.open(name, _read_ledger(home.path)), home.path)  # of a former life
+        end_instance(self._cgroups.open(name, _read_ledger(home.path)), home.path, grace_seconds=0)  # of a former life
         limits = Limits(placement.cores, placement.cpu_quota, placement.memory_bytes)
         try:
             return self._cgroups.create(name, limits)
