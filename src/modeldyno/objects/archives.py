@@ -51,7 +51,8 @@ def unpack_archive(archive: Path, target: Path, limits: ArchiveLimits) -> Archiv
         OSError: the disk does not do it.
     """
     _check_gzip(archive)
-    target.mkdir(mode=0o755)
+    target.mkdir()
+    target.chmod(0o755)
     writer = _Writer(target, limits, shutil.disk_usage(target).free - _SPARE_BYTES)
     with gzip.open(archive) as stream:
         try:
@@ -176,7 +177,7 @@ class _Writer:
         for part in path.parts:
             place = place / part
             try:
-                place.mkdir(mode=0o755)
+                place.mkdir()
                 place.chmod(0o755)
             except FileExistsError:
                 if place.is_symlink() or not place.is_dir():

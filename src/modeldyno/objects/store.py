@@ -85,13 +85,15 @@ class Objects:
         with _told(url, "look for"):
             try:
                 obstore.head(self._buckets.open(where.bucket, make=False), where.key)
-            except (FileNotFoundError, NotADirectoryError):
-                return False
-            return True
+                return True
+            except (BaseError, OSError) as error:
+                if _is_absence(error):
+                    return False
+                raise
 
     def unpack(self, url: str, target: Path, limits: ArchiveLimits) -> ArchiveFacts:
-        """Fetch a tar.gz and unpack it into `target` (made, must be empty); complete or not there at all. While it lasts
-        (and after a crash) ``.NAME-*`` stands beside the target.
+        """Fetch a tar.gz and unpack it into `target` (made, must be empty); complete or not there at all. While it
+        lasts (and after a crash) ``.NAME-*`` stands beside the target.
 
         Raises:
             InputFault: not gzip, not a tar, refused content; names the member and the rule.
@@ -198,7 +200,12 @@ def _told(url: str, verb: str) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:  # of a file here
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    if isinstance(error, FileNotFoundError):
+    if _is_absence(error):
         return str(error) if isinstance(error, _NoBucket) else "there is no such object"
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return text[:500].rstrip(".")
+
+
+def _is_absence(error: Exception) -> bool:
+    """Whether it says that there is no such object; a file where the key has a folder is one way to say so."""
+    return isinstance(error, FileNotFoundError) or (isinstance(error, BaseError) and "NotADirectory" in str(error))
