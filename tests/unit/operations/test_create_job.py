@@ -281,18 +281,15 @@ def test_an_endpoint_type_that_is_measured_may_be_named(call, default_job):
     [
         (
             change("InputConfig.TrafficPattern.Phases.1.DurationInSeconds", 60),
-            "Value '60' at 'inputConfig.trafficPattern.phases.2.member.durationInSeconds' failed to satisfy constraint: "
-            "Member must have value greater than or equal to 120",
+            "at 'inputConfig.trafficPattern.phases.2.member.durationInSeconds' failed to satisfy",
         ),
         (
             change("InputConfig.TrafficPattern.Phases.0.InitialNumberOfUsers", 4),
-            "Value '4' at 'inputConfig.trafficPattern.phases.1.member.initialNumberOfUsers' failed to satisfy "
-            "constraint: Member must have value less than or equal to 3",
+            "failed to satisfy constraint: Member must have value less than or equal to 3",
         ),
         (
             change("InputConfig.ContainerConfig.Task", "GUESSING"),
-            "Value 'GUESSING' at 'inputConfig.containerConfig.task' failed to satisfy constraint: Member must satisfy "
-            "enum value set: [IMAGE_CLASSIFICATION,",
+            "Value 'GUESSING' at 'inputConfig.containerConfig.task' failed to satisfy constraint: Member must satisfy enum",
         ),
     ],
 )
