@@ -27,5 +27,10 @@ def call(context: Context, operation: str, params: dict[str, Any]) -> dict[str, 
         raise UnknownOperation(
             f"Dyno does not implement {operation} yet; docs/reference/operations.md lists what it does."
         )
-    validate_input(operation, params, extra_enum_values=dict.fromkeys(instance_type_enums(), context.catalogue))
+    validate(context, operation, params)
     return entry.handler(context, params) or {}
+
+
+def validate(context: Context, operation: str, params: dict[str, Any]) -> None:
+    """Check typed parameters against the service model and the catalogue's instance types. Raises as `call`."""
+    validate_input(operation, params, extra_enum_values=dict.fromkeys(instance_type_enums(), context.catalogue))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from modeldyno.domain.errors import Conflict, InvalidRequest, ResourceInUse, ResourceNotFound
 from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.names import JOB, arn_of, keep_end, parse_arn
@@ -17,8 +20,11 @@ from modeldyno.operations.unsupported import refuse_unsupported
 from modeldyno.ports import LogLine
 
 
-def create(context: Context, params: Shape) -> Shape:
-    """Store a PENDING job with everything that running it needs: later changes of its model do not reach it."""
+def create(context: Context, params: Shape, *, ranges: Mapping[str, tuple[str, ...]] | None = None) -> Shape:
+    """Store a PENDING job with everything that running it needs: later changes of its model do not reach it.
+
+    `ranges`: values to try for each variable in a Default job, which the wire cannot say; without, Dyno chooses.
+    """
     refuse_unsupported("CreateInferenceRecommendationsJob", params)
     tags = new_tags(params)
     job_name = name(params, "JobName")
@@ -30,7 +36,7 @@ def create(context: Context, params: Shape) -> Shape:
         name=job_name,
         arn=arn_of(JOB, context.region, context.account, job_name),
         status=JobStatus.PENDING,
-        spec=translation.spec,
+        spec=replace(translation.spec, ranges=dict(ranges or {})),
         document=without(params, "Tags"),
         created_at=now,
         modified_at=now,
