@@ -144,8 +144,8 @@ def _title(parts: list[_Part], versions: dict[str, str]) -> str:
 
 def _nearest(parts: list[_Part], versions: dict[str, str]) -> str:
     return " ".join(
-        f"{recipe.title} {wanted} was asked for; {found.version} is the nearest with a wheel for Python {_python()} on "
-        f"this machine ({platform.machine()})."
+        f"{recipe.title} {wanted} was asked for; {found.version} is the nearest that can be installed for Python "
+        f"{_python()} here ({platform.machine()})."
         for recipe, wanted, found in parts
         if not found.exact and versions.get(recipe.distribution) == found.version
     )

@@ -53,7 +53,7 @@ RECIPES: Mapping[Framework, Recipe] = {
         "scikit-learn",
         "scikit-learn",
         ("numpy", "scipy", "pandas", "joblib"),
-        (("1.4.2", ("numpy<2",)), ("1.4", ("scipy<1.13", "pandas<2.3"))),
+        (("1.4.2", ("numpy<2",)), ("1.4", ("scipy<1.13", "scipy<1.11; python_version < '3.12'", "pandas<2.3"))),
     ),
     Framework.XGBOOST: Recipe(
         "XGBoost",

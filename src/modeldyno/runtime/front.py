@@ -31,6 +31,10 @@ class TooLarge(Exception):
     """The request's body is over the limit."""
 
 
+class ClientGone(Exception):
+    """The connection was closed before the whole body was there."""
+
+
 class Application:
     """The ASGI application."""
 
@@ -62,25 +66,31 @@ class Application:
             return Reply(405, PLAIN, {"allow": "POST"}, b"")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            body = await self._body(headers, receive)
+            body = await self._body(receive)
+        except ClientGone:
+            return Reply(400, PLAIN, {}, b"")  # to nobody
         except TooLarge:
             text = f"The body is over {self._limit_bytes} bytes (SAGEMAKER_MAX_PAYLOAD_IN_MB)."
-            return Reply(413, PLAIN, {"connection": "close"}, text.encode())
+            return Reply(413, PLAIN, {}, text.encode())
         return await self._pool.submit(headers, body)
 
-    async def _body(self, headers: dict[str, str], receive: Any) -> bytes:
-        if int(headers.get("content-length", 0)) > self._limit_bytes:
-            raise TooLarge
+    async def _body(self, receive: Any) -> bytes:
+        """The whole body. One over the limit is read to its end but not kept, else its sender would not hear why."""
         message = await receive()
-        if not message.get("more_body"):
-            return bytes(message.get("body", b""))
-        body = bytearray(message["body"])
-        while message.get("more_body"):
+        pieces, length = [], 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            piece = message.get("body", b"")
+            length += len(piece)
+            if length <= self._limit_bytes:
+                pieces.append(piece)
+            if not message.get("more_body"):
+                break
             message = await receive()
-            body += message.get("body", b"")
-            if len(body) > self._limit_bytes:
-                raise TooLarge
-        return bytes(body)
+        if length > self._limit_bytes:
+            raise TooLarge
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class _Server(uvicorn.Server):

@@ -119,12 +119,11 @@ class Pool:
         self._stopping = True
         for keeper in self._keepers:
             keeper.cancel()
-        ending = _failure(503, "The server is ending.")
         for job, _ in self._queue:
             if not job.done():
-                job.set_result(ending)
+                job.set_result(_ENDING)
         for worker in self._workers.values():
-            worker.settle(ending)
+            worker.settle(_ENDING)
             worker.kill()
         await asyncio.gather(*self._keepers, return_exceptions=True)
         for worker in self._workers.values():
@@ -135,7 +134,9 @@ class Pool:
         """Queue a request; the future gets its answer."""
         job: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         frame = frames.pack(headers, body)
-        if self._idle:
+        if self._stopping:
+            job.set_result(_ENDING)
+        elif self._idle:
             self._dispatch(self._idle.popleft(), job, frame)
         else:
             self._queue.append((job, frame))
@@ -237,3 +238,6 @@ def _ending(status: int) -> str:
 
 def _failure(status: int, text: str) -> Reply:
     return Reply(status, "text/plain; charset=utf-8", {}, text.encode())
+
+
+_ENDING = _failure(503, "The server is ending.")
