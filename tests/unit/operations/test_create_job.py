@@ -289,7 +289,7 @@ def test_an_endpoint_type_that_is_measured_may_be_named(call, default_job):
         ),
         (
             change("InputConfig.ContainerConfig.Task", "GUESSING"),
-            "Value 'GUESSING' at 'inputConfig.containerConfig.task' failed to satisfy constraint: Member must satisfy enum",
+            "Value 'GUESSING' at 'inputConfig.containerConfig.task' failed to satisfy constraint: Member must",
         ),
     ],
 )
