@@ -107,3 +107,7 @@ class ObjectError(DynoError):
 
 class ServiceError(DynoError):
     """Dyno's surroundings do not allow it to start or go on: port, data directory, schema, configuration."""
+
+
+class StoreUnreachable(ServiceError):
+    """The database cannot be reached, for longer than is waited. What was being done may be tried again."""

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from modeldyno.domain.errors import ModelFault, ServiceError, TrialFailure
+from modeldyno.domain.errors import ModelFault, ServiceError, StoreUnreachable, TrialFailure
 from modeldyno.domain.figures import figures_of
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.quality import flags_of, price_flags
@@ -53,7 +53,11 @@ class TrialRun:
         self._spec = claim.trial.spec
 
     async def run(self) -> None:
-        """Measure, and write how it ended. Cancelled: everything is torn down and nothing is written."""
+        """Measure, and write how it ended. Cancelled: everything is torn down and nothing is written.
+
+        Raises:
+            StoreUnreachable: the database is away; the trial is torn down and has no end yet.
+        """
         try:
             result, failure = await self._unless_stopped(self._measure())
         except Stopped:
@@ -62,6 +66,8 @@ class TrialRun:
             self._parts.note(f"trial {self._tag.unit}: attempt {self._tag.attempt} was superseded")
         except TrialFailure as fault:
             await self._finish(TrialStatus.FAILED, failure_reason=fault.reason, log_tail=fault.log_tail)
+        except StoreUnreachable:
+            raise
         except (ServiceError, OSError) as error:
             await self._finish(TrialStatus.FAILED, failure_reason=f"The trial could not be run on this host: {error}")
         else:

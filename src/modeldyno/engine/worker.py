@@ -39,6 +39,7 @@ class Worker:
         self._materials = Materials(parts.objects, parts.work_dir)
         self._running: dict[Tag, tuple[Claim, asyncio.Task[None]]] = {}
         self._renewed = parts.clock.monotonic()
+        self._unfinished: list[Claim] = []
         self._planning: dict[str, asyncio.Task[None]] = {}
         self._waiting_told = False
         self._pruned = -_PRUNE_EVERY_SECONDS
@@ -74,13 +75,12 @@ class Worker:
             self._parts.note(f"after a crash: {removed} servers removed, {given_back} trials to be repeated")
 
     async def _end(self) -> None:
-        running = list(self._running.values())
-        for _, task in running:
+        running = [task for _, task in self._running.values()]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*(task for _, task in running), return_exceptions=True)
-        for claim, _ in running:
-            with contextlib.suppress(DynoError):
-                await asyncio.to_thread(self._parts.store.release_trial, claim.trial.id, claim.trial.attempt)
+        await asyncio.gather(*running, return_exceptions=True)
+        with contextlib.suppress(DynoError):
+            await self._give_back()
         self._parts.permit.release()
 
     async def _heartbeats(self) -> None:
@@ -118,6 +118,7 @@ class Worker:
 
     async def _reconcile(self) -> None:
         store = self._parts.store
+        await self._give_back()
         for job in await asyncio.to_thread(store.unplanned_jobs):
             if job.id not in self._planning:
                 self._planning[job.id] = asyncio.create_task(self._guarded(functools.partial(self._plan, job)))
@@ -176,9 +177,19 @@ class Worker:
         task.add_done_callback(lambda done: self._ended(tag, done))
 
     def _ended(self, tag: Tag, task: asyncio.Task[None]) -> None:
-        self._running.pop(tag, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        claim, _ = self._running.pop(tag)
+        if task.cancelled():
+            self._unfinished.append(claim)
+        elif (error := task.exception()) is not None:
             self._parts.note(f"trial {tag.unit}: {type(error).__name__}: {error}")
+            self._unfinished.append(claim)
+
+    async def _give_back(self) -> None:
+        """Trials that were torn down without an end (fenced, the database was away) may be claimed again."""
+        while self._unfinished:
+            trial = self._unfinished[0].trial
+            await asyncio.to_thread(self._parts.store.release_trial, trial.id, trial.attempt)
+            self._unfinished.pop(0)
 
     # --- ending ---
 

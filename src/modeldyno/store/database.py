@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from modeldyno.domain.errors import ServiceError
+from modeldyno.domain.errors import ServiceError, StoreUnreachable
 
 T = TypeVar("T")
 
@@ -88,10 +88,10 @@ class Database:
                 give_up_at = now + self._patience_seconds if give_up_at is None else give_up_at
                 if not _passing(error):
                     if isinstance(error, OperationalError | sqlite3.OperationalError):
-                        raise ServiceError(f"The database failed: {reason(error)}.") from error
+                        raise StoreUnreachable(f"The database failed: {reason(error)}.") from error
                     raise
                 if now >= give_up_at:
-                    raise ServiceError(f"The database cannot be used: {reason(error)}.") from error
+                    raise StoreUnreachable(f"The database cannot be used: {reason(error)}.") from error
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
