@@ -30,6 +30,8 @@ def end_instance(
     Idempotent; may be called for what a dead Dyno left behind (no `process`).
     """
     if grace_seconds and not _is_empty(group, process):
+        if process is not None:  # it may not have joined its group yet
+            process.terminate()
         send_signal(group.pids(), signal.SIGTERM)
         wait_until(lambda: _is_empty(group, process), grace_seconds)
     if not _kill(group, process):
@@ -46,9 +48,8 @@ def _kill(group: Group, process: subprocess.Popen[bytes] | None) -> bool:
         if time.monotonic() > end:
             return False
         group.kill()
-        if process is not None and process.poll() is None:  # it may not have joined its group yet
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+        if process is not None:
+            process.kill()
         wait_until(lambda: _is_empty(group, process), _KILL_AGAIN_SECONDS)
     return True
 

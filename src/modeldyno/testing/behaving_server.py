@@ -57,7 +57,7 @@ def seen() -> dict[str, object]:
     """What a server sees of itself."""
     base = os.environ["SAGEMAKER_BASE_DIR"]
     with open("/proc/self/status") as status:
-        facts = dict(line.rstrip().split(":\t", 1) for line in status if ":\t" in line)
+        facts = dict(line.strip("\n").split(":\t", 1) for line in status)
     return {
         "environment": dict(os.environ),
         "user": os.getuid(),

@@ -95,7 +95,7 @@ class InstanceBackendContract:
         self, backend: InstanceBackend, order: Order
     ) -> None:
         with pytest.raises(ModelFault, match="status 500"):
-            async with backend.deploy(order(Behaviour.PING_500, startup_seconds=2.0)):
+            async with backend.deploy(order(Behaviour.PING_500, startup_seconds=1.0)):
                 pass
 
     async def test_a_server_that_eats_its_memory_is_a_model_fault_that_names_the_limit(
