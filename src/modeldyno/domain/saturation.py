@@ -46,6 +46,8 @@ _ENOUGH_REQUESTS = 200
 _MAX_LEVEL_WINDOWS = 4
 _MIN_FRESH_WINDOWS = 4
 _MAX_FRESH_WINDOWS = 12
+_FEWEST_REQUESTS = 20
+_OVERTIME = 1.5  # fresh windows of a slow model may take this much more than the search itself
 _NARROW = 0.02
 _T_95 = 2.2  # two-sided Student t for about ten windows
 
@@ -127,8 +129,7 @@ class SaturationSearch:
             return True
         if len(self._windows) < _MAX_LEVEL_WINDOWS:
             return False
-        # A slow model: hold until there is something to tell, within the time of the whole search.
-        return requests >= 20
+        return requests >= _FEWEST_REQUESTS  # a slow model: hold until there is something to tell
 
     def _next_level(self) -> Instruction:
         level = _level(self.users, self._windows, self.rules)
@@ -183,11 +184,13 @@ class SaturationSearch:
         return Users(users, redraw=True)
 
     def _fresh(self) -> Instruction:
-        if len(self._windows) < _MIN_FRESH_WINDOWS and self._elapsed < self.max_seconds * 1.2:
-            return Hold()
-        if len(self._windows) >= _MAX_FRESH_WINDOWS or self._elapsed >= self.max_seconds * 1.2:
+        if self._elapsed >= self.max_seconds * _OVERTIME:
             return self._stop(self.reason)
-        return self._stop(self.reason) if relative_half_width(self._windows) <= _NARROW else Hold()
+        requests = sum(window.succeeded for window in self._windows)
+        if len(self._windows) < _MIN_FRESH_WINDOWS or requests < _FEWEST_REQUESTS:
+            return Hold()
+        narrow = relative_half_width(self._windows) <= _NARROW
+        return self._stop(self.reason) if narrow or len(self._windows) >= _MAX_FRESH_WINDOWS else Hold()
 
     def _stop(self, reason: str) -> Instruction:
         self.reason = reason
