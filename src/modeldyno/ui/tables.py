@@ -96,34 +96,35 @@ def _failure_lines(result: Document) -> list[str]:
     ]
 
 
+_RANKED = ("instance_count", "cost_per_hour_usd", "cost_per_inference_usd", "pareto")
+_MEASURED = (
+    "capacity_per_minute",
+    "percentile",
+    "latency_ms",
+    "users",
+    "requests",
+    "failed",
+    "cpu_percent",
+    "memory_percent",
+)
+_OF_TRIAL = ("index", "instance_type", "status", "price_basis", "failure_reason")
+ROW_NAMES = ("rank", *_OF_TRIAL, "environment", *_MEASURED, *_RANKED, "flags")
+"""The columns of `rows_of`."""
+
+
 def rows_of(result: Document) -> list[dict[str, Any]]:
-    """One flat row a trial, in order of index: for CSV. Unknown values are empty."""
-    ranks = {item["trial_index"]: item for item in result["recommendations"]}
-    return [_row(trial, ranks.get(trial["index"])) for trial in result["trials"]]
+    """One flat row a trial, in order of index: for CSV. What is not known is None."""
+    ranked = {item["trial_index"]: item for item in result["recommendations"]}
+    return [_row(trial, ranked.get(trial["index"], {})) for trial in result["trials"]]
 
 
-def _row(trial: Document, item: Document | None) -> dict[str, Any]:
+def _row(trial: Document, item: Document) -> dict[str, Any]:
     figures = trial["figures"] or {}
-    best: Document = item or {}
     return {
-        "rank": best.get("rank"),
-        "trial": trial["index"],
-        "instance_type": trial["instance_type"],
-        "environment": words.settings((best or trial)["environment"]),
-        "status": trial["status"],
-        "capacity_per_minute": figures.get("capacity_per_minute"),
-        "percentile": figures.get("percentile"),
-        "latency_ms": figures.get("latency_ms"),
-        "users": figures.get("users"),
-        "requests": figures.get("requests"),
-        "failed": figures.get("failed"),
-        "cpu_percent": figures.get("cpu_percent"),
-        "memory_percent": figures.get("memory_percent"),
-        "instance_count": best.get("instance_count"),
-        "cost_per_hour_usd": best.get("cost_per_hour_usd"),
-        "cost_per_inference_usd": best.get("cost_per_inference_usd"),
-        "price_basis": trial["price_basis"],
-        "pareto": best.get("pareto"),
+        "rank": item.get("rank"),
+        "environment": words.settings((item or trial)["environment"]),
         "flags": "; ".join(trial["flags"].values()),
-        "failure_reason": trial["failure_reason"],
+        **{name: trial[name] for name in _OF_TRIAL},
+        **{name: figures.get(name) for name in _MEASURED},
+        **{name: item.get(name) for name in _RANKED},
     }

@@ -50,7 +50,7 @@ def test_markup_in_a_setting_is_shown_and_not_obeyed(result: Result) -> None:
 
 def test_every_trial_is_a_row_with_empty_cells_for_what_is_not_known(result: Result) -> None:
     rows = rows_of(result)
-    assert [row["trial"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["index"] for row in rows] == [0, 1, 2, 3, 4]
     assert [row["rank"] for row in rows] == [3, 1, 2, 4, None]
     assert rows[3]["cost_per_inference_usd"] is None
     assert rows[4]["status"] == "FAILED"

@@ -1,0 +1,58 @@
+"""Every command of `dyno`, by name. What a command needs is imported when it runs, so that all start at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from modeldyno.cli.demo import demo
+from modeldyno.cli.doctor import doctor
+from modeldyno.cli.jobs import delete, jobs, logs, stop, watch
+from modeldyno.cli.put import put
+from modeldyno.cli.recommend import recommend
+from modeldyno.cli.results import results
+from modeldyno.cli.up import up
+
+
+class Commands(TyperGroup):
+    """Turns what went wrong into one line on standard error and exit status 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the context names."""
+        from modeldyno.domain.errors import DynoError
+
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # the reader of a pipe has gone: nothing to tell, and nobody to tell it
+        except (DynoError, OSError) as error:
+            typer.echo(f"dyno: {_one_line(error)}", err=True)
+            raise typer.Exit(1) from None
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+app = typer.Typer(
+    name="dyno",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Measure a model server on each candidate instance type and setting, and recommend.",
+)
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Start here": (demo, recommend, up),
+    "Jobs": (jobs, watch, results, logs, stop, delete),
+    "Surroundings": (put, doctor),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)

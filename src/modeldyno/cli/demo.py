@@ -1,0 +1,17 @@
+"""`dyno demo`: the whole main job on real input, from training a model to a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Where everything goes.", file_okay=False)] = Path("demo-out"),
+) -> None:
+    """Train a real model, start Dyno, submit a job with boto3, and show the ranking."""
+    from modeldyno.cli.demonstration import run
+
+    raise typer.Exit(run(out.absolute()))

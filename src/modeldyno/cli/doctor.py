@@ -1,0 +1,37 @@
+"""`dyno doctor`: what this host can do, and what follows for the measurements."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from modeldyno.cli import options
+
+_STYLES = {"ok": "green", "limited": "yellow", "missing": "red"}
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: options.Config = None,
+) -> None:
+    """Tell what this host can do, and what follows for the measurements."""
+    from modeldyno.app import compose
+
+    findings = compose.doctor(options.settings_of(config, None, None))
+    if json:
+        import msgspec
+
+        typer.echo(msgspec.json.format(msgspec.json.encode([asdict(finding) for finding in findings])).decode())
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    from modeldyno.ui.tables import plain_table
+
+    table = plain_table("", "", "", "what follows")
+    for finding in findings:
+        verdict = Text(finding.verdict, style=_STYLES.get(finding.verdict, ""))
+        table.add_row(Text(finding.topic, style="bold"), verdict, Text(finding.value), Text(finding.consequence))
+    Console().print(table)

@@ -1,0 +1,96 @@
+"""Options that every command shares, and how an installation is opened from them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from modeldyno.app.compose import Dyno
+    from modeldyno.settings import Settings
+
+CONFIG_VARIABLE = "DYNO_CONFIG"
+CONFIG_NAME = "dyno.toml"
+DEFAULT_REGION = "us-east-1"
+
+_PANEL = "Where"
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Where records, objects and logs are kept.", rich_help_panel=_PANEL),
+]
+Database = Annotated[
+    str | None,
+    typer.Option("--database", help="postgresql+psycopg://... instead of the embedded one.", rich_help_panel=_PANEL),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help=f"A dyno.toml.  [default: ${CONFIG_VARIABLE}, or ./{CONFIG_NAME}]", rich_help_panel=_PANEL
+    ),
+]
+Region = Annotated[
+    str,
+    typer.Option("--region", envvar="AWS_DEFAULT_REGION", help="Names are unique per region.", rich_help_panel=_PANEL),
+]
+JobName = Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")]
+Target = Annotated[
+    int | None,
+    typer.Option("--target-per-minute", min=1, help="Tell the instances and the monthly cost of so many invocations."),
+]
+
+
+def settings_of(config: Path | None, data_dir: Path | None, database: str | None) -> Settings:
+    """The settings of the configuration file, with what the command line says otherwise.
+
+    Without --config: the file that DYNO_CONFIG names, else ./dyno.toml where there is one, else the defaults.
+
+    Raises:
+        ServiceError: the file cannot be read or breaks a rule.
+    """
+    import msgspec
+
+    from modeldyno.settings import read_settings
+
+    settings = read_settings(config or _config_path())
+    given: dict[str, Any] = {"data_dir": str(data_dir) if data_dir else None, "database": database}
+    return msgspec.structs.replace(settings, **{name: value for name, value in given.items() if value is not None})
+
+
+def _config_path() -> Path | None:
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        return Path(named)
+    local = Path(CONFIG_NAME)
+    return local if local.is_file() else None
+
+
+@contextmanager
+def opened(config: Path | None, data_dir: Path | None, database: str | None) -> Iterator[Dyno]:
+    """The installation that the options name, closed in the end. Raises as `app.compose.open_dyno`."""
+    from modeldyno.app.compose import open_dyno
+
+    dyno = open_dyno(settings_of(config, data_dir, database))
+    try:
+        yield dyno
+    finally:
+        dyno.close()
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does, so that what it started is cleaned up."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

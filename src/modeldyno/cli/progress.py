@@ -1,0 +1,211 @@
+"""A running job, trial by trial: as a live table on a terminal, as plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from modeldyno.domain.job import Job
+from modeldyno.domain.measurement import Window, failure_share, merged_latency
+from modeldyno.domain.trial import Trial, TrialStatus
+from modeldyno.ui import words
+from modeldyno.ui.tables import plain_table, status_text
+
+if TYPE_CHECKING:
+    from modeldyno.app.compose import Dyno
+
+_POLL_SECONDS = 0.5
+_LINE_SECONDS = 5.0  # between two lines about a trial that goes on
+_RECENT_WINDOWS = 3  # what "now" means: enough to be steady, few enough to be live
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one trial stands: final figures when it was measured, else those of its last windows."""
+
+    trial: Trial
+    users: int | None = None
+    per_minute: float | None = None
+    latency_ms: float | None = None
+    cpu_percent: float | None = None
+    remark: str = ""
+    percentile: float = 95.0
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What tells it from the other trials: what was tuned, else all it was given."""
+        return self.trial.spec.tuned or self.trial.spec.environment
+
+    @property
+    def configuration(self) -> str:
+        """Type and settings on one line."""
+        chosen = words.settings(self.settings)
+        return self.trial.spec.instance_type.name + (f" · {chosen}" if chosen else "")
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Reads a job again and again, and of its windows only what is new."""
+
+    dyno: Dyno
+    region: str
+    name: str
+    _recent: dict[tuple[str, int], list[Window]] = field(default_factory=dict)
+
+    def look(self) -> tuple[Job, list[Standing]]:
+        """The job and its trials as they are now. Raises ResourceNotFound."""
+        job = self.dyno.store.job(self.region, self.name)
+        return job, [self._standing(job, trial) for trial in self.dyno.store.trials(job.id)]
+
+    def _standing(self, job: Job, trial: Trial) -> Standing:
+        if trial.result is not None:
+            figures = trial.result.figures
+            remark = words.plural(len(trial.result.flags), "note") if trial.result.flags else ""
+            return Standing(
+                trial,
+                users=figures.users,
+                per_minute=figures.capacity_per_minute,
+                latency_ms=figures.latency_ms,
+                cpu_percent=figures.cpu_percent,
+                remark=remark,
+                percentile=figures.percentile,
+            )
+        if trial.status is TrialStatus.IN_PROGRESS:
+            return _live(trial, self._windows(trial), job.spec.rules.percentile)
+        return Standing(trial, remark=_first_line(trial.failure_reason))
+
+    def _windows(self, trial: Trial) -> list[Window]:
+        known = self._recent.setdefault((trial.id, trial.attempt), [])
+        after = known[-1].sequence if known else -1
+        known.extend(self.dyno.store.windows(trial.id, trial.attempt, after))
+        del known[:-_RECENT_WINDOWS]
+        return known
+
+
+def _live(trial: Trial, windows: Sequence[Window], percentile: float) -> Standing:
+    if not windows:
+        return Standing(trial, remark="starting" if trial.attempt <= 1 else f"starting, attempt {trial.attempt}")
+    now = [window for window in windows if window.users == windows[-1].users]
+    seconds = sum(window.duration_seconds for window in now) or 1.0
+    quantile = merged_latency(now).quantile_ns(percentile / 100)
+    cpu = [window.cpu_seconds for window in now if window.cpu_seconds is not None]
+    failing = failure_share(now)
+    return Standing(
+        trial,
+        users=windows[-1].users,
+        per_minute=60 * sum(window.succeeded for window in now) / seconds,
+        latency_ms=None if quantile is None else quantile / 1e6,
+        cpu_percent=100 * sum(cpu) / seconds if len(cpu) == len(now) else None,
+        remark=f"{failing:.0%} fail" if failing else "",
+        percentile=percentile,
+    )
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().split("\n", 1)[0]
+
+
+def follow(dyno: Dyno, region: str, name: str, console: Console) -> Job:
+    """Show a job on `console` until it has ended; the job as it is then.
+
+    Raises:
+        ResourceNotFound: there is no such job (any more).
+    """
+    watcher = Watcher(dyno, region, name)
+    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    lines = Lines(console)
+    with live or nullcontext():
+        while True:
+            job, standings = watcher.look()
+            if live is not None:
+                live.update(_picture(job, standings, dyno.clock.now()), refresh=True)
+            else:
+                lines.tell(job, standings, dyno.clock.monotonic())
+            if job.status.ended:
+                return job
+            time.sleep(_POLL_SECONDS)
+
+
+def _picture(job: Job, standings: Sequence[Standing], now: float) -> Group:
+    percentile = words.percentile(job.spec.rules.percentile)
+    numbers = ("users", "inv/min", percentile, "CPU")
+    table = plain_table("#", "type", "settings", "status", *numbers, "", numbers=("#", *numbers))
+    for standing in standings:
+        trial = standing.trial
+        table.add_row(
+            str(trial.spec.index),
+            Text(trial.spec.instance_type.name),
+            Text("\n".join(f"{name}={value}" for name, value in sorted(standing.settings.items()))),
+            status_text(trial.status),
+            *_cells(standing),
+            Text(standing.remark, style="dim"),
+        )
+    return Group(Text(_summary(job, standings, now), style="bold"), table)
+
+
+def _cells(standing: Standing) -> tuple[str, str, str, str]:
+    def shown(value: float | None, text: str) -> str:
+        return "" if value is None else text
+
+    return (
+        shown(standing.users, str(standing.users)),
+        shown(standing.per_minute, words.count(standing.per_minute)),
+        shown(standing.latency_ms, words.milliseconds(standing.latency_ms)),
+        shown(standing.cpu_percent, words.percent(standing.cpu_percent)),
+    )
+
+
+def _summary(job: Job, standings: Sequence[Standing], now: float) -> str:
+    ended = sum(standing.trial.status.ended for standing in standings)
+    passed = words.seconds((job.completed_at or now) - job.created_at)
+    trials = f"{ended} of {words.plural(len(standings), 'trial')} done" if standings else "being planned"
+    return f"{job.name} · {job.status} · {trials} · {passed}"
+
+
+@dataclass(slots=True)
+class Lines:
+    """Says what changed, one line each; a trial that goes on is told every few seconds."""
+
+    console: Console
+    _told: dict[int, tuple[str, float]] = field(default_factory=dict)
+    _status: str = ""
+
+    def tell(self, job: Job, standings: Sequence[Standing], now: float) -> None:
+        """Print what is new. `now`: seconds, monotonic."""
+        for standing in standings:
+            self._tell_trial(standing, len(standings), now)
+        if job.status != self._status:
+            self._status = job.status
+            self._print(f"{job.name}: {job.status}")
+
+    def _tell_trial(self, standing: Standing, count: int, now: float) -> None:
+        trial = standing.trial
+        status, at = self._told.get(trial.spec.index, (str(TrialStatus.PENDING), now))
+        due = trial.status is TrialStatus.IN_PROGRESS and now - at >= _LINE_SECONDS
+        if trial.status == status and not due:
+            return
+        self._told[trial.spec.index] = (str(trial.status), now)
+        self._print(f"trial {trial.spec.index} ({count} in all), {standing.configuration}: {_news(standing)}")
+
+    def _print(self, text: str) -> None:
+        self.console.print(Text(text), soft_wrap=True)
+
+
+def _news(standing: Standing) -> str:
+    users, per_minute, latency, cpu = _cells(standing)
+    parts = [str(standing.trial.status)]
+    if users:
+        parts += [
+            f"{users} users",
+            f"{per_minute} invocations/min",
+            f"p{standing.percentile:g} {latency}" if latency else "",
+        ]
+        parts += [f"CPU {cpu}" if cpu else ""]
+    return ", ".join(part for part in (*parts, standing.remark) if part)

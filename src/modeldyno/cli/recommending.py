@@ -1,0 +1,210 @@
+"""What `dyno recommend` does: store the inputs, submit, follow, tell. A dry run submits to a throwaway directory."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from modeldyno.app.compose import Dyno, open_dyno
+from modeldyno.app.supervisor import local_worker
+from modeldyno.cli.detection import detect
+from modeldyno.cli.jobs import RECOMMEND_BUCKET, forget_inputs, wait_until_ended
+from modeldyno.cli.options import terminable
+from modeldyno.cli.packing import pack_model, pack_payload
+from modeldyno.cli.progress import follow
+from modeldyno.cli.request import Wish, job_name, job_request, model_request, role_arn
+from modeldyno.cli.results import json_text, show
+from modeldyno.domain.errors import InvalidRequest
+from modeldyno.domain.host import cannot_be
+from modeldyno.domain.images import Framework
+from modeldyno.domain.job import Job, JobStatus
+from modeldyno.domain.plan import Plan, estimated_seconds, plan
+from modeldyno.domain.trial import TrialSpec
+from modeldyno.ui import words
+from modeldyno.ui.tables import plain_table
+
+if TYPE_CHECKING:
+    from modeldyno.settings import Settings
+
+INTERRUPTED = 130
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How the answer is told. `html` None: the report goes beside the job's result in the data directory."""
+
+    json: bool
+    html: Path | None
+    target_per_minute: int | None
+
+
+def tell(text: str) -> None:
+    """A line of progress: on standard error, so that standard output holds the answer alone."""
+    typer.echo(text, err=True)
+
+
+def choose(framework: str, framework_version: str | None, image: str | None, model: Path, **rest: Any) -> Wish:
+    """The wish with its framework: as told, of the image, or found in the model's files.
+
+    Raises:
+        InvalidRequest: no such framework, or none can be found.
+    """
+    if framework != AUTO:
+        chosen, version = _named(framework), framework_version
+    elif image is not None:
+        chosen, version = None, framework_version
+    else:
+        found = detect(model)
+        chosen, version = found.framework, framework_version or found.version
+        tell(f"Framework: {found.framework} {version or 'newest version'} ({found.evidence}).")
+    return Wish(framework=chosen, framework_version=version, image=image, model=model, **rest)
+
+
+def _named(framework: str) -> Framework:
+    try:
+        return Framework(framework)
+    except ValueError:
+        known = ", ".join((AUTO, *Framework))
+        raise InvalidRequest(f"The framework {framework!r} is not known: choose one of {known}.") from None
+
+
+def run(settings: Settings, region: str, wish: Wish, name: str | None, output: Output) -> int:
+    """Run the job to its end; the exit status.
+
+    0: COMPLETED. 1: any other end. 130: interrupted, and the job was stopped.
+    """
+    dyno = open_dyno(settings)
+    try:
+        with terminable():
+            chosen = name or job_name(wish.model, dyno.entropy.token(6))
+            _submit(dyno, region, wish, chosen)
+            return _see_through(dyno, region, chosen, output)
+    finally:
+        dyno.close()
+
+
+def _submit(dyno: Dyno, region: str, wish: Wish, name: str) -> Job:
+    """Store model, objects and job, in this order: a taken name changes nothing, and no worker finds half a job."""
+    role, prefix = role_arn(dyno.settings.account), f"s3://{RECOMMEND_BUCKET}/{name}"
+    dyno.call("CreateModel", model_request(wish, name, f"{prefix}/model.tar.gz", role), region)
+    try:
+        _store(dyno, wish, prefix)
+        return _create(dyno, region, wish, name, f"{prefix}/payload.tar.gz")
+    except BaseException:
+        forget_inputs(dyno, region, name)
+        raise
+
+
+def _store(dyno: Dyno, wish: Wish, prefix: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="dyno-") as work:
+        dyno.objects.put(f"{prefix}/model.tar.gz", pack_model(wish.model, Path(work) / "model.tar.gz"))
+        dyno.objects.put(f"{prefix}/payload.tar.gz", pack_payload(wish.payload, Path(work) / "payload.tar.gz"))
+
+
+def _create(dyno: Dyno, region: str, wish: Wish, name: str, payload_url: str) -> Job:
+    """The job. A Default job has no ranges on the wire, so it is created beside it, with the same checks."""
+    from modeldyno.operations.dispatch import validate
+    from modeldyno.operations.recommendations import create
+
+    context = dyno.context(region)
+    request = job_request(wish, name, payload_url, role_arn(dyno.settings.account))
+    validate(context, "CreateInferenceRecommendationsJob", request)
+    create(context, request, ranges=wish.ranges)
+    return dyno.store.job(region, name)
+
+
+def _see_through(dyno: Dyno, region: str, name: str, output: Output) -> int:
+    tell(f"Job: {name} (dyno watch {name} follows it elsewhere; Ctrl-C stops it)")
+    with local_worker(dyno):
+        try:
+            job = follow(dyno, region, name, Console(stderr=True))
+            status = 0 if job.status is JobStatus.COMPLETED else 1
+        except KeyboardInterrupt:
+            tell("Stopping the job ...")
+            _stop(dyno, region, name)
+            status = INTERRUPTED
+    _answer(dyno, region, name, output)
+    return status
+
+
+def _stop(dyno: Dyno, region: str, name: str) -> None:
+    with suppress(InvalidRequest):  # it ended meanwhile
+        dyno.call("StopInferenceRecommendationsJob", {"JobName": name}, region)
+    wait_until_ended(dyno, region, name)
+
+
+def _answer(dyno: Dyno, region: str, name: str, output: Output) -> None:
+    from modeldyno.ui.report import render_report
+
+    result = dyno.result(region, name)
+    if output.json:
+        typer.echo(json_text(result, output.target_per_minute))
+    else:
+        show(result, output.target_per_minute)
+    report = output.html or dyno.places.result(region, name).with_name("report.html")
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(render_report(result, output.target_per_minute), encoding="utf-8")
+    tell(f"\nReport: {report}")
+    if result["job"]["failure_reason"]:
+        tell(f"The job {name} is {result['job']['status']}: {result['job']['failure_reason']}")
+
+
+def dry_run_of(settings: Settings, region: str, wish: Wish, *, json: bool) -> None:
+    """Tell what `run` would try. Submitted to a throwaway directory that no worker serves: all checks, no effect."""
+    with tempfile.TemporaryDirectory(prefix="dyno-") as work:
+        dyno = open_dyno(msgspec.structs.replace(settings, data_dir=work, database=None))
+        try:
+            job = _submit(dyno, region, wish, job_name(wish.model, dyno.entropy.token(6)))
+            host = dyno.host()
+            planned = plan(job.spec, dyno.catalogue, host, settings.runtimes, job.name, job.id)
+        finally:
+            dyno.close()
+    doubts = {trial.index: cannot_be(trial.instance_type, host) for trial in planned.trials}
+    seconds = estimated_seconds(job.spec, planned)
+    if json:
+        trials = [_trial_document(trial, doubts[trial.index]) for trial in planned.trials]
+        document = {"trials": trials, "estimated_seconds": seconds, "left_out": planned.notes}
+        typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
+        return
+    _show_plan(planned, doubts, seconds)
+
+
+def _trial_document(trial: TrialSpec, doubt: str | None) -> dict[str, Any]:
+    return {
+        "index": trial.index,
+        "instance_type": trial.instance_type.name,
+        "environment": trial.environment,
+        "usd_per_hour": trial.instance_type.usd_per_hour,
+        "price_basis": str(trial.instance_type.price_basis),
+        "cannot_run": doubt,
+    }
+
+
+def _show_plan(planned: Plan, doubts: dict[int, str | None], seconds: float) -> None:
+    table = plain_table("#", "type", "settings", "vCPU", "memory", "$/hour", "price", "", numbers=("#", "vCPU"))
+    for trial in planned.trials:
+        kind = trial.instance_type
+        table.add_row(
+            str(trial.index),
+            Text(kind.name),
+            Text("\n".join(f"{name}={value}" for name, value in sorted(trial.environment.items()))),
+            f"{kind.vcpus:g}" if kind.vcpus is not None else words.UNKNOWN,
+            words.mebibytes(kind.memory_mib),
+            words.dollars(kind.usd_per_hour),
+            words.price_words(kind.price_basis),
+            Text(doubts[trial.index] or "", style="red"),
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"\n{words.plural(len(planned.trials), 'trial')}, about {words.seconds(seconds)}; nothing was run.")
+    if planned.notes:
+        console.print(Text("\nLeft out\n" + "\n".join(f"  {note}" for note in planned.notes)))

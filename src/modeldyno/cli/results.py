@@ -1,0 +1,92 @@
+"""`dyno results`: the answer of a job, for people, spreadsheets and programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from modeldyno.cli import options
+
+
+def results(
+    job: options.JobName,
+    json: Annotated[bool, typer.Option("--json", help="The whole result document, with every window.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One row a trial.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="The report, a page with plots.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Write to a file instead of standard output.")] = None,
+    target_per_minute: options.Target = None,
+    region: options.Region = options.DEFAULT_REGION,
+    data_dir: options.DataDir = None,
+    database: options.Database = None,
+    config: options.Config = None,
+) -> None:
+    """Show what a job has measured: a table, or JSON, CSV or HTML."""
+    if json + as_csv + html > 1:
+        raise typer.BadParameter("choose one of --json, --csv and --html")
+    with options.opened(config, data_dir, database) as dyno:
+        result = dyno.result(region, job)
+    if json:
+        text = json_text(result, target_per_minute)
+    elif as_csv:
+        text = csv_text(result)
+    elif html:
+        from modeldyno.ui.report import render_report
+
+        text = render_report(result, target_per_minute)
+    elif out is None:
+        show(result, target_per_minute)
+        return
+    else:
+        kept = io.StringIO()
+        show(result, target_per_minute, kept)
+        text = kept.getvalue()
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    else:
+        typer.echo(text, nl=not text.endswith("\n"))
+
+
+def show(result: Mapping[str, Any], target_per_minute: int | None, file: IO[str] | None = None) -> None:
+    """Print the ranking, to standard output where no file is given."""
+    from rich.console import Console
+
+    from modeldyno.ui.tables import results_view
+
+    Console(file=file, width=None if file is None else 160).print(results_view(result, target_per_minute))
+
+
+def json_text(result: Mapping[str, Any], target_per_minute: int | None) -> str:
+    """The result document; with a target, also the ``fleets`` that carry it, by rank."""
+    import msgspec
+
+    from modeldyno.ui import words
+
+    document = dict(result)
+    if target_per_minute is not None:
+        document["fleets"] = [
+            {
+                "rank": item["rank"],
+                "target_per_minute": target_per_minute,
+                "instances": needed.instances,
+                "usd_per_month": needed.usd_per_month,
+            }
+            for item in result["recommendations"]
+            if (needed := words.fleet(result, item, target_per_minute)) is not None
+        ]
+    return msgspec.json.format(msgspec.json.encode(document)).decode()
+
+
+def csv_text(result: Mapping[str, Any]) -> str:
+    """One row a trial, with a header."""
+    from modeldyno.ui.tables import ROW_NAMES, rows_of
+
+    kept = io.StringIO()
+    writer = csv.DictWriter(kept, ROW_NAMES, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows_of(result))
+    return kept.getvalue()
