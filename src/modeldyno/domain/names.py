@@ -48,7 +48,7 @@ def recommendation_id(job_name: str, trial_id: str) -> str:
 
 
 def endpoint_name(job_name: str, job_id: str, index: int) -> str:
-    """The endpoint name of a job's trial: ``sm-epc-JOB-xxxxxx-INDEX``, at most 63 characters.
+    """The endpoint name of a job's trial: ``sm-epc-JOB-xxxxxx-INDEX``, at most 63 characters (Assumption A-0009).
 
     **Source:** benchmarks' endpoints begin with ``sm-epc-`` (SageMaker developer guide, log groups); names
     prefixed with a job name are truncated at 40 characters of it (botocore, RecommendationJobName).

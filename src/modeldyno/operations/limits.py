@@ -51,7 +51,7 @@ def check_documented(params: Shape) -> None:
 def check_jumps(phases: tuple[Phase, ...]) -> None:
     """Refuse phases that begin too far from where the phase before ended.
 
-    **Source:** the SageMaker developer guide's troubleshooting page, rule and message.
+    **Source:** the SageMaker developer guide's troubleshooting page, rule and message. Assumption A-0022.
     """
     _, jump = documented_limits()
     for before, after in pairwise(phases):

@@ -86,6 +86,7 @@ def delete(context: Context, params: Shape) -> None:
 
 
 def _container_shape(container: Shape) -> Shape:
+    """Assumption A-0024."""
     return {"Mode": "SingleModel", "Environment": {}, **container}
 
 
@@ -112,7 +113,7 @@ def _check_container(context: Context, params: Shape) -> None:
 
 def _check_package(context: Context, container: Shape, package: Resource) -> None:
     """**Source:** both messages' rules: sagemaker-python-sdk#3301 (environments); botocore, CreateModelPackageInput
-    (the version "must be set to Approved to deploy the model")."""
+    (the version "must be set to Approved to deploy the model"). Assumption A-0023."""
     for member in ("Image", "ModelDataUrl", "ModelDataSource"):
         if member in container:
             raise InvalidRequest(f"Provide only one of ModelPackageName and {member}, not both.")

@@ -31,7 +31,7 @@ _REPLACED = (
 
 
 def create(context: Context, params: Shape) -> Shape:
-    """Store a package; the same ClientToken gives the same package again.
+    """Store a package; the same ClientToken gives the same package again (Assumption A-0029).
 
     **Source:** both messages: getmoto/moto#7165, as the service was seen to answer.
     """
@@ -62,7 +62,7 @@ def create(context: Context, params: Shape) -> Shape:
 
 
 def describe(context: Context, params: Shape) -> Shape:
-    """The request as it was, and what updates made of it."""
+    """The request as it was, and what updates made of it. Assumption A-0025."""
     package = find_package(context, name(params, "ModelPackageName"))
     document = without(package.document, "ClientToken", "ModelPackageName", "ModelPackageGroupName")
     if text(params, "IncludedData") == "MetadataOnly" and "ModelCard" in document:
@@ -202,7 +202,7 @@ def _specifications(document: Shape, added: list[Shape]) -> list[Shape]:
 
 def _query(context: Context, operation: str, params: Shape) -> Query:
     """**Source:** without a ModelPackageType only unversioned packages are listed (botocore, ListModelPackagesInput); a
-    group's name alone asks for its versions."""
+    group's name alone asks for its versions: Assumption A-0026."""
     group = text(params, "ModelPackageGroupName")
     kind = text(params, "ModelPackageType") or ("Versioned" if group else "Unversioned")
     equals = {

@@ -51,7 +51,10 @@ def create(context: Context, params: Shape, *, ranges: Mapping[str, tuple[str, .
 
 
 def describe(context: Context, params: Shape) -> Shape:
-    """The request as it was, where the job stands and, once it has ended, its ranked recommendations."""
+    """The request as it was, where the job stands and, once it has ended, its ranked recommendations.
+
+    Assumptions A-0006, A-0017.
+    """
     job = _find(context, params)
     rows = recommend(job, context.store.trials(job.id)) if job.status.ended else ()
     echoed = ("JobName", "JobDescription", "JobType", "RoleArn", "InputConfig", "StoppingConditions")
@@ -68,7 +71,7 @@ def describe(context: Context, params: Shape) -> Shape:
 
 
 def list_jobs(context: Context, params: Shape) -> Shape:
-    """Jobs of the region, newest first unless asked otherwise."""
+    """Jobs of the region, newest first unless asked otherwise. Assumption A-0012."""
     operation = "ListInferenceRecommendationsJobs"
     refuse_unsupported(operation, params)
     equals = {
@@ -101,7 +104,7 @@ def list_steps(context: Context, params: Shape) -> Shape:
 
 
 def stop(context: Context, params: Shape) -> None:
-    """Ask the job to end with the results so far."""
+    """Ask the job to end with the results so far. Assumption A-0030."""
     job_name = name(params, "JobName")
     try:
         context.store.request_stop(context.region, job_name, context.now())

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from modeldyno.operations import models, package_groups, packages, recommendations, tags
 from modeldyno.operations.context import Context
-from modeldyno.operations.unsupported import missing_of
+from modeldyno.operations.unsupported import PACKAGE_CONTAINER, missing_of
 
 Handler = Callable[[Context, dict[str, object]], dict[str, object] | None]
 
@@ -56,10 +56,10 @@ _HANDLERS: dict[str, Handler] = {
 
 _ALSO_MISSING = {
     "CreateInferenceRecommendationsJob": "Only real-time endpoints are measured.",
-    "CreateModel": "Containers holds one container at most.",
+    "CreateModel": "Containers holds one container at most, with the refusals of PrimaryContainer.",
     "DescribeModel": "DeploymentRecommendation is always NOT_APPLICABLE: there are no instant recommendations.",
-    "CreateModelPackage": "A SourceUri that is an ARN is refused. Any container is stored; one that Dyno cannot run is "
-    "refused when a model or a job uses it.",
+    "CreateModelPackage": "A SourceUri that is an ARN is refused. Any InferenceSpecification is stored; when a model or a "
+    f"job uses it, there is one container at most, and of its members: {missing_of(PACKAGE_CONTAINER)}",
     "UpdateModelPackage": "A SourceUri that is an ARN is refused.",
 }
 

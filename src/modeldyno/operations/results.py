@@ -29,7 +29,7 @@ def recommendation_shape(row: Recommendation) -> Shape:
 
 
 def step_shape(job: Job, trial: Trial) -> Shape:
-    """An InferenceRecommendationsJobStep."""
+    """An InferenceRecommendationsJobStep. Assumption A-0007."""
     outcome = outcome_of(job.spec, trial)
     result = trial.result
     effective = result.effective_environment if result else {}

@@ -1,4 +1,4 @@
-"""Tags of whatever has an ARN of ours."""
+"""Tags of whatever has an ARN of ours. Assumptions A-0027, A-0028."""
 
 from __future__ import annotations
 

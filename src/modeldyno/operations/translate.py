@@ -1,6 +1,8 @@
 """A recommendation request becomes a `JobSpec`: what it asks for, completed from its model or package, and checked.
 
 All rules that the service model cannot hold are here. What is wrong is told together, not one by one.
+
+Assumptions A-0010, A-0013 to A-0016 and A-0018 to A-0020.
 """
 
 from __future__ import annotations

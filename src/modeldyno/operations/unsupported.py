@@ -272,6 +272,7 @@ def missing_of(operation: str) -> str:
     refused = [
         path if refusal.values is None else f"{path}={','.join(map(str, refusal.values))}"
         for path, refusal in REFUSED.get(operation, {}).items()
+        if not path.startswith("Containers[]")  # as of PrimaryContainer
     ]
     without_effect = [f"{path} ({why})" for path, why in EFFECTLESS.get(operation, {}).items()]
     parts = []

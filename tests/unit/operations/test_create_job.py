@@ -78,6 +78,12 @@ def test_a_package_tells_everything_that_a_job_needs(call, context, package):
     assert spec.supported_instance_types == ("ml.c5.large",)
 
 
+def test_a_burstable_type_is_left_to_its_trial(call, context, advanced_job):
+    advanced_job["InputConfig"]["EndpointConfigurations"] = [{"InstanceType": "ml.t2.medium"}]
+    call(CREATE, **advanced_job)
+    assert spec_of(context).candidates == (Candidate("ml.t2.medium"),)
+
+
 def test_container_config_overrides_the_package(call, context, package, container_config):
     container_config["SupportedInstanceTypes"] = ["ml.m5.large"]
     config = {"ModelPackageVersionArn": package, "ContainerConfig": container_config}
