@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -19,13 +20,14 @@ class TestDirectory(ObjectStoreContract):
 
 
 @pytest.fixture(scope="module")
-def s3_url():
+def s3_url(tmp_path_factory):
+    log = tmp_path_factory.mktemp("moto") / "log"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as server:
+    with log.open("wb") as output, subprocess.Popen(command, stderr=output, stdout=output) as server:
         try:
-            for line in server.stderr:
-                if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                    break
+            while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
+                assert server.poll() is None, log.read_text()
+                time.sleep(0.05)
             yield found[0]
         finally:
             server.kill()
