@@ -14,7 +14,7 @@ class Window:
 
     started_at: seconds since the Unix epoch. users: constant within a window. latency_counts: `LatencyHistogram.counts`
     of the *successful* answers that arrived in it. failed: failed invocations by kind (``"http_500"``, ``"timeout"``,
-    ``"connection_reset"``, ``"connection_refused"``, ``"bad_answer"``). generator_cpu_seconds /
+    ``"connection_reset"``, ``"connection_refused"``, ``"connection_failed"``, ``"bad_answer"``). generator_cpu_seconds /
     generator_delay_seconds: CPU used and
     time spent runnable but not running by the generator process. cpu_seconds / memory_bytes: of the instance,
     None where

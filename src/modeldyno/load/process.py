@@ -42,10 +42,8 @@ class ProcessGenerator:
             ServiceError: the process cannot be started, or the target cannot be driven.
         """
         start = _start(target, self._window_seconds)
-        ours, theirs = socket.socketpair()
         with tempfile.TemporaryFile() as errors:
-            with theirs:
-                process = _spawn(theirs, errors, ours)
+            process, ours = _spawn(errors)
             session = None
             try:
                 reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_LONGEST_LINE_BYTES)
@@ -175,10 +173,13 @@ def _start(target: LoadTarget, window_seconds: float) -> Start:
     )
 
 
-def _spawn(theirs: socket.socket, errors: IO[bytes], ours: socket.socket) -> subprocess.Popen[bytes]:
+def _spawn(errors: IO[bytes]) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A generator process, and the owner's end of the socket that is its file 0."""
     command = [sys.executable, "-P", "-m", "modeldyno.load.engine"]
-    try:
-        return subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=errors)
-    except OSError as error:
-        ours.close()
-        raise ServiceError(f"The load generator cannot be started: {error.strerror}.") from error
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            return subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=errors), ours
+        except OSError as error:
+            ours.close()
+            raise ServiceError(f"The load generator cannot be started: {error.strerror}.") from error

@@ -52,6 +52,13 @@ def read_record(path: Path) -> tuple[Service, ...]:
     return tuple(Service(*fields) for fields in _RECORD.iter_unpack(data[:whole]))
 
 
+def within(services: Iterable[Service], started_at: float, ended_at: float) -> tuple[Service, ...]:
+    """Those that ended between two times in seconds since the epoch (of this boot of this machine): the same
+    invocations as in the windows of that time. A truth from other ones compares a busy machine with a quiet one."""
+    offset = time.time() - time.monotonic()
+    return tuple(service for service in services if started_at <= service.ended_ns / 1e9 + offset < ended_at)
+
+
 def true_per_second(services: Iterable[Service], workers: int) -> float:
     """What the server can do at most: `workers` over the mean service time."""
     seconds = [(service.ended_ns - service.started_ns) / 1e9 for service in services]
@@ -89,6 +96,8 @@ class TruthServer:
 
     def __init__(self, behaviour: Behaviour, record: Path | None, burners: list[socket.socket]) -> None:
         self._behaviour = behaviour
+        if record and record.is_dir():
+            record = record / f"{os.getpid()}.record"
         self._record = record.open("ab") if record else None
         self._random = random.Random(behaviour.seed)
         self._loop = asyncio.get_running_loop()
@@ -191,6 +200,8 @@ class _Connection(asyncio.Protocol):
 
 def _burn_for_ever(orders: socket.socket) -> None:
     """A CPU-bound worker: burns as much of its own CPU time as it is told, tells when, until the other end is gone."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     while order := orders.recv(_BURN.size):
         (cpu_ns,) = _BURN.unpack(order)
         started_ns, cpu_started_ns = time.monotonic_ns(), time.thread_time_ns()
@@ -211,7 +222,7 @@ def _burning(count: int) -> Iterator[list[socket.socket]]:
         if process == 0:
             for other in (*ours, here):
                 other.close()
-            with suppress(KeyboardInterrupt, ConnectionError):
+            with suppress(ConnectionError):
                 _burn_for_ever(there)
             os._exit(0)
         there.close()
@@ -252,7 +263,12 @@ def _arguments() -> argparse.Namespace:
     add("--service-ms", type=float, default=20.0, help="mean service time")
     add("--distribution", choices=("fixed", "exponential", "cpu"), default="fixed")
     add("--seed", type=int, default=0)
-    add("--record", type=Path, default=environment.get("DYNO_TRUTH_RECORD"), help="file to append service times to")
+    add(
+        "--record",
+        type=Path,
+        default=environment.get("DYNO_TRUTH_RECORD"),
+        help="file for the service times; a directory: one in it",
+    )
     add("--fail-share", type=float, default=0.0, help="share of invocations answered 500, 0 to 1")
     add("--startup-seconds", type=float, default=0.0, help="answer /ping with 503 for so long")
     add("--warm-up-seconds", type=float, default=0.0, help="three times as slow for so long")
