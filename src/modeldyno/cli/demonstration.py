@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from modeldyno.app.compose import Dyno, build_environment, open_dyno
@@ -105,7 +106,11 @@ def _measure(dyno: Dyno, url: str, out: Path) -> int:
     dyno.objects.put(f"{_PREFIX}/model.tar.gz", out / "model.tar.gz")
     dyno.objects.put(f"{_PREFIX}/payload.tar.gz", out / "payload.tar.gz")
     name = f"digits-{dyno.entropy.token(6)}"
-    _submit(url, name, role_arn(dyno.settings.account))
+    _say("Submitting the job with boto3 ...")
+    try:
+        _submit(url, name, role_arn(dyno.settings.account))
+    except (BotoCoreError, ClientError) as error:
+        raise ServiceError(f"The job was refused: {error}") from error
     _say(f"Measuring {', '.join(TYPES)} (job {name}) ...")
     job = follow(dyno, REGION, name, Console())
     result = dyno.result(REGION, name)
@@ -121,12 +126,16 @@ def _measure(dyno: Dyno, url: str, out: Path) -> int:
 
 def _submit(url: str, name: str, role: str) -> None:
     """The boto3 calls, as a user writes them."""
-    _say("Submitting the job with boto3 ...")
     sagemaker = _boto3().client(
         "sagemaker", endpoint_url=url, region_name=REGION, aws_access_key_id="any", aws_secret_access_key="any"
     )
     sagemaker.create_model(
-        ModelName=name, ExecutionRoleArn=role, PrimaryContainer={"ModelDataUrl": f"{_PREFIX}/model.tar.gz"}
+        ModelName=name,
+        ExecutionRoleArn=role,
+        PrimaryContainer={
+            "Image": f"sagemaker-scikit-learn:{FRAMEWORK_VERSION}",
+            "ModelDataUrl": f"{_PREFIX}/model.tar.gz",
+        },
     )
     sagemaker.create_inference_recommendations_job(
         JobName=name,

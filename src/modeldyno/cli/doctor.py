@@ -30,8 +30,10 @@ def doctor(
 
     from modeldyno.ui.tables import plain_table
 
-    table = plain_table("", "", "", "what follows")
+    table = plain_table("what", "", "here, and what follows")
     for finding in findings:
-        verdict = Text(finding.verdict, style=_STYLES.get(finding.verdict, ""))
-        table.add_row(Text(finding.topic, style="bold"), verdict, Text(finding.value), Text(finding.consequence))
+        told = Text(finding.value)
+        if finding.consequence:
+            told.append(f"\n{finding.consequence}", style="dim")
+        table.add_row(Text(finding.topic, style="bold"), Text(finding.verdict, _STYLES.get(finding.verdict, "")), told)
     Console().print(table)

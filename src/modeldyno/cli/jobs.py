@@ -97,7 +97,7 @@ def _log_texts(dyno: Dyno, job: Job, trial: int | None) -> Iterator[str]:
         path = dyno.places.trial_log(job.region, job.name, index)
         if path.is_file():
             yield f"\n--- what the model server of trial {index} wrote ---"
-            yield path.read_text(encoding="utf-8", errors="replace").rstrip("\n")
+            yield path.read_text(encoding="utf-8", errors="replace").rstrip("\n") or "(nothing)"
 
 
 def stop(

@@ -203,7 +203,7 @@ def _news(standing: Standing) -> str:
     parts = [str(standing.trial.status)]
     if users:
         parts += [
-            f"{users} users",
+            words.plural(int(users), "user"),
             f"{per_minute} invocations/min",
             f"p{standing.percentile:g} {latency}" if latency else "",
         ]

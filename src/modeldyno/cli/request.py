@@ -11,19 +11,20 @@ from typing import Any
 from modeldyno.domain.errors import InvalidRequest
 from modeldyno.domain.images import Framework
 
-_FRAMEWORK_WORDS = {
-    Framework.SCIKIT_LEARN: "SAGEMAKER-SCIKIT-LEARN",
-    Framework.XGBOOST: "XGBOOST",
-    Framework.PYTORCH: "PYTORCH",
-    Framework.HUGGING_FACE: "HUGGINGFACE",
+_WORDS = {
+    Framework.SCIKIT_LEARN: ("SAGEMAKER-SCIKIT-LEARN", "sagemaker-scikit-learn"),
+    Framework.XGBOOST: ("XGBOOST", "sagemaker-xgboost"),
+    Framework.PYTORCH: ("PYTORCH", "pytorch-inference"),
+    Framework.HUGGING_FACE: ("HUGGINGFACE", "huggingface-pytorch-inference"),
 }
-_OTHER_FRAMEWORK = "OTHER"  # an own server: the API wants a word, and Dyno asks nothing of it
+"""The API's word for a framework, and the repository whose images select it."""
+_OTHER_FRAMEWORK = "OTHER"  # an image decides by itself: the API wants a word, and Dyno asks nothing of it
 _RANGE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to recommend for. `framework` None: the image decides; `framework_version` None: the newest."""
+    """What to recommend for: an image, a framework, or both. `framework_version` None: the image's, or the newest."""
 
     model: Path
     payload: Path
@@ -38,11 +39,11 @@ class Wish:
 
 def model_request(wish: Wish, name: str, model_url: str, role: str) -> dict[str, Any]:
     """CreateModel."""
-    image = {"Image": wish.image} if wish.image else {}
+    image = wish.image or (_WORDS[wish.framework][1] if wish.framework else "")
     return {
         "ModelName": name,
         "ExecutionRoleArn": role,
-        "PrimaryContainer": {**image, "ModelDataUrl": model_url},
+        "PrimaryContainer": {"Image": image, "ModelDataUrl": model_url},
     }
 
 
@@ -51,7 +52,7 @@ def job_request(wish: Wish, name: str, payload_url: str, role: str) -> dict[str,
     container: dict[str, Any] = {
         "Domain": "MACHINE_LEARNING",
         "Task": "OTHER",
-        "Framework": _FRAMEWORK_WORDS[wish.framework] if wish.framework else _OTHER_FRAMEWORK,
+        "Framework": _WORDS[wish.framework][0] if wish.framework else _OTHER_FRAMEWORK,
         "PayloadConfig": {"SamplePayloadUrl": payload_url, "SupportedContentTypes": [wish.content_type]},
     }
     if wish.framework_version:

@@ -12,6 +12,8 @@ import typer
 
 from modeldyno.cli import options
 
+_FILE_WIDTH = 120  # of what is not a terminal
+
 
 def results(
     job: options.JobName,
@@ -57,7 +59,10 @@ def show(result: Mapping[str, Any], target_per_minute: int | None, file: IO[str]
 
     from modeldyno.ui.tables import results_view
 
-    Console(file=file, width=None if file is None else 160).print(results_view(result, target_per_minute))
+    console = Console(file=file)
+    if not console.is_terminal:
+        console.width = max(console.width, _FILE_WIDTH)
+    console.print(results_view(result, target_per_minute))
 
 
 def json_text(result: Mapping[str, Any], target_per_minute: int | None) -> str:

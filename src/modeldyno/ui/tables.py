@@ -31,7 +31,8 @@ def plain_table(*columns: str, numbers: Sequence[str] = ()) -> Table:
     """A table without a frame; the columns named in `numbers` are aligned to the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", no_wrap=column in numbers)
+        number = column in numbers
+        table.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
     return table
 
 
@@ -47,21 +48,18 @@ def results_view(result: Document, target_per_minute: float | None = None) -> Re
         ("Left out", [str(note) for note in result["job"]["plan_notes"]]),
     ):
         if lines:
-            parts += [Text(""), Text(title, style="bold"), Padding(Text("\n".join(lines)), (0, 0, 0, 2))]
+            parts += [Text(""), Text(title, style="bold"), *(Padding(Text(line), (0, 0, 0, 2)) for line in lines)]
     return Group(*parts)
 
 
 def ranking(result: Document, target_per_minute: float | None = None) -> Table:
     """The ranked table. `target_per_minute` adds the instances and the monthly cost that such a load takes."""
     percentile = words.percentile(result["job"]["percentile"])
-    numbers = ["#", "inv/min", percentile, "CPU", "memory", "$/hour", "$/million", "instances", "$/month"]
-    shown = numbers[1:] if target_per_minute else numbers[1:7]
-    table = plain_table("#", "type", "settings", *shown, "", numbers=numbers)
+    numbers = ["#", "inv/min", percentile, "CPU", "memory", "$/hour", "$/million"]
+    numbers += ["instances", "$/month"] if target_per_minute else []
+    table = plain_table("#", "configuration", *numbers[1:], numbers=numbers)
     for item in result["recommendations"]:
         cells = [
-            str(item["rank"]),
-            item["instance_type"],
-            "\n".join(f"{name}={value}" for name, value in sorted(item["environment"].items())),
             words.count(item["capacity_per_minute"]),
             words.milliseconds(words.latency_ms(result, item)),
             words.percent(item["cpu_percent"]),
@@ -70,8 +68,19 @@ def ranking(result: Document, target_per_minute: float | None = None) -> Table:
             words.per_million(item),
         ]
         cells += _fleet_cells(result, item, target_per_minute) if target_per_minute else []
-        table.add_row(*(Text(cell) for cell in (*cells, _remark(item))), style="bold" if item["rank"] == 1 else "")
+        style = "bold" if item["rank"] == 1 else ""
+        table.add_row(str(item["rank"]), _configuration(item), *cells, style=style)
     return table
+
+
+def _configuration(item: Document) -> Text:
+    """Type, what kind of price it has, and its settings, a line each."""
+    remarks = [words.cost_label(item), "Pareto" if item["pareto"] else ""]
+    text = Text(item["instance_type"])
+    text.append("".join(f" · {remark}" for remark in remarks if remark), style="not bold dim")
+    for name, value in sorted(item["environment"].items()):
+        text.append(f"\n{name}={value}", style="not bold dim")
+    return text
 
 
 def _fleet_cells(result: Document, item: Document, target_per_minute: float) -> list[str]:
@@ -79,18 +88,20 @@ def _fleet_cells(result: Document, item: Document, target_per_minute: float) -> 
     return ["cannot", ""] if needed is None else [str(needed.instances), words.dollars(needed.usd_per_month)]
 
 
-def _remark(item: Document) -> str:
-    remarks = [words.cost_label(item), "Pareto" if item["pareto"] else ""]
-    return ", ".join(remark for remark in remarks if remark)
-
-
 def _flag_lines(result: Document) -> list[str]:
-    return [f"{words.configuration(trial)}: {text}" for trial in result["trials"] for text in trial["flags"].values()]
+    """Each flag once, with the ranks that it concerns."""
+    ranks = {item["trial_index"]: item["rank"] for item in result["recommendations"]}
+    about: dict[str, list[str]] = {}
+    for trial in sorted(result["trials"], key=lambda trial: ranks.get(trial["index"], len(ranks) + 1)):
+        place = f"#{ranks[trial['index']]}" if trial["index"] in ranks else words.configuration(trial)
+        for text in trial["flags"].values():
+            about.setdefault(words.sentence(text), []).append(place)
+    return [f"{', '.join(places)}: {text}" for text, places in about.items()]
 
 
 def _failure_lines(result: Document) -> list[str]:
     return [
-        f"{words.configuration(trial)}: {trial['failure_reason']}"
+        f"{words.configuration(trial)}: {words.sentence(trial['failure_reason'])}"
         for trial in result["trials"]
         if trial["failure_reason"]
     ]

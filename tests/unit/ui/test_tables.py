@@ -18,27 +18,31 @@ def shown(view: RenderableType) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
+def rows(table: RenderableType) -> list[list[str]]:
+    """The lines that begin with a rank, split into words."""
+    return [line.split() for line in shown(table).splitlines() if line[0].isdigit()]
+
+
 def test_the_ranking_lists_every_recommendation_in_order(result: Result) -> None:
-    lines = shown(ranking(result)).splitlines()
-    assert [line.split()[:2] for line in lines[1:]] == [
+    ranked = rows(ranking(result))
+    assert [row[:2] for row in ranked] == [
         ["1", "local.one"],
         ["2", "local.half"],
         ["3", "local.one-and-half"],
         ["4", "local.mystery"],
     ]
-    assert "estimated" in lines[1]
-    assert "unknown" in lines[4]
+    assert "estimated" in ranked[0]
+    assert "example" in ranked[1]
+    assert ranked[3].count("unknown") == 2  # an hour, and a million inferences
 
 
 def test_a_target_adds_instances_and_monthly_cost(result: Result) -> None:
-    first = shown(ranking(result, 50_000)).splitlines()[1]
-    assert "12" in first.split()
-    assert "$438" in first.split()
+    assert rows(ranking(result, 50_000))[0][-2:] == ["12", "$438"]
 
 
 def test_the_view_tells_flags_failures_and_what_was_left_out(result: Result) -> None:
     text = shown(results_view(result))
-    assert "the instance fills the host: the load generator shared its cores" in text
+    assert "#3: The instance fills the host: the load generator shared its cores." in text
     assert "local.big" in text
     assert "ml.c5.9xlarge was left out" in text
 

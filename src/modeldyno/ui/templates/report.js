@@ -5,7 +5,7 @@
   const drawn = [];
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  const number = (value) => (value == null ? "–" : value.toLocaleString("en", value < 100 ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: 0 }));
+  const number = (value) => (value == null ? "" : value.toLocaleString("en", value < 100 ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: 0 }));
   const upward = (u, low, high) => [0, high > 0 ? high * 1.18 : 1];
   const font = "12px system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif";
 
