@@ -81,6 +81,8 @@ class Worker:
         await asyncio.gather(*running, return_exceptions=True)
         with contextlib.suppress(DynoError):
             await self._give_back()
+            active = await asyncio.to_thread(self._parts.store.active_jobs)
+            await asyncio.to_thread(self._materials.keep_only, {job.id for job in active})
         self._parts.permit.release()
 
     async def _heartbeats(self) -> None:
@@ -125,12 +127,11 @@ class Worker:
         active = await asyncio.to_thread(store.active_jobs)
         if any(not job.stop_requested for job in active):
             await self._claim_all(active)
-        for job in active:
-            await self._conclude(job)
+        open_ids = {job.id for job in active if not await self._concluded(job)}
         if not self._running:
             self._parts.permit.release()
         self._planning = {job: task for job, task in self._planning.items() if not task.done()}
-        await asyncio.to_thread(self._materials.keep_only, {job.id for job in active} | set(self._planning))
+        await asyncio.to_thread(self._materials.keep_only, open_ids | set(self._planning))
         await self._prune()
 
     async def _plan(self, job: Job) -> None:
@@ -193,13 +194,14 @@ class Worker:
 
     # --- ending ---
 
-    async def _conclude(self, job: Job) -> None:
+    async def _concluded(self, job: Job) -> bool:
+        """End the job when nothing of it runs or is to run; whether it has ended."""
         trials = await asyncio.to_thread(self._parts.store.trials, job.id)
         live = [trial for trial in trials if trial.status is TrialStatus.IN_PROGRESS]
         if job.stop_requested:
             live = [trial for trial in live if not await self._abandoned(trial)]
         if live:
-            return
+            return False
         if job.stop_requested:
             await self._finish(job, JobStatus.STOPPED, None)
         elif all(trial.status.ended for trial in trials):
@@ -208,6 +210,9 @@ class Worker:
             note = f"The job's duration of {job.spec.duration_seconds} seconds was over before all trials had begun."
             await self._say(job, note)
             await self._finish(job, *_verdict(trials, note))
+        else:
+            return False
+        return True
 
     async def _abandoned(self, trial: Trial) -> bool:
         """Whether a trial of a job that stops runs nowhere any more; it is ended then."""
