@@ -7,7 +7,7 @@ percentile is
 3. Without a threshold the answer is the *beginning* of the plateau: the smallest level within 3% of the best one.
    With a threshold that broke, the users between the last level that held and the first that broke are narrowed.
 4. The figures come from fresh contiguous windows at the answer, taken until the interval of the throughput is narrow:
-   never from the windows that chose it.
+   never from the windows that chose it. Should they fall short of the plateau, the next level up is taken instead.
 5. A target for invocations a minute, once reached, ends the search at that level.
 
 Source: the rule "until saturation or 1% of invocations fail" is of AWS's auto-scaling notebook; "the time
@@ -189,8 +189,18 @@ class SaturationSearch:
         requests = sum(window.succeeded for window in self._windows)
         if len(self._windows) < _MIN_FRESH_WINDOWS or requests < _FEWEST_REQUESTS:
             return Hold()
-        narrow = relative_half_width(self._windows) <= _NARROW
-        return self._stop(self.reason) if narrow or len(self._windows) >= _MAX_FRESH_WINDOWS else Hold()
+        if relative_half_width(self._windows) > _NARROW and len(self._windows) < _MAX_FRESH_WINDOWS:
+            return Hold()
+        higher = self._higher()
+        return self._stop(self.reason) if higher is None else self._take_fresh(higher, self.reason)
+
+    def _higher(self) -> int | None:
+        """The next level up, when the fresh windows show that the plateau does not begin here after all."""
+        fresh = _level(self.users, self._windows, self.rules)
+        held = [level for level in self._levels if level.broke is None]
+        if fresh.per_second >= PLATEAU_SHARE * max(level.per_second for level in held):
+            return None
+        return min((level.users for level in held if level.users > self.users), default=None)
 
     def _stop(self, reason: str) -> Instruction:
         self.reason = reason

@@ -62,6 +62,19 @@ def test_the_figures_rest_on_fresh_contiguous_windows_at_the_answer() -> None:
     assert measured.warmup_seconds > 0
 
 
+def test_fresh_windows_that_fall_short_of_the_plateau_move_the_answer_up() -> None:
+    seen: list[int] = []
+
+    def fading(users: int) -> tuple[float, float, float]:
+        seen.append(users)
+        short = users == 2 and seen.count(2) > 4
+        return (80.0 if short else queue(2, 20)(users)[0]), 20.0, 0.0
+
+    measured, levels = run(SaturationSearch(StoppingRules()), fading)
+    assert levels == [1, 2, 4, 2, 4]
+    assert measured.users == 4
+
+
 def test_a_latency_threshold_narrows_to_the_last_level_that_holds_it() -> None:
     def linear(users: int) -> tuple[float, float, float]:
         return 1000.0 * users / (10 + users), 10.0 + users, 0.0

@@ -16,6 +16,7 @@ from modeldyno.domain.job import Candidate, JobStatus, JobType, LatencyThreshold
 from modeldyno.domain.traffic import Phase, Traffic
 from modeldyno.domain.trial import Placement, TrialSpec, TrialStatus
 from modeldyno.ports import Claim, Tag
+from modeldyno.testing.clock import FastClock
 from modeldyno.testing.fake_load import FakeServer
 
 
@@ -203,14 +204,20 @@ async def test_a_job_whose_worker_is_dead_can_be_stopped(world: World) -> None:
         assert (await world.ended()).status is JobStatus.STOPPED
 
 
-async def test_a_worker_that_cannot_renew_its_leases_ends_its_own_servers_in_time(world: World) -> None:
+async def test_a_worker_that_cannot_renew_its_leases_ends_its_own_servers_in_time(tmp_path: Path) -> None:
+    with World.at(tmp_path, clock=FastClock(10)) as world:
+        await fenced(world)
+
+
+async def fenced(world: World) -> None:
     store = Cut(world.store, "heartbeat")
     world.submit(environment={"BEHAVIOUR": "silent"})
     async with world.worker(store=store):
         await world.until(lambda: bool(world.backend.live))
         store.cut = True
+        lease = world.trials()[0].lease_expires_at or 0.0
         await world.until(lambda: not world.backend.live)
-        assert world.clock.now() < (world.trials()[0].lease_expires_at or 0.0)
+        assert world.clock.now() < lease
         assert any("ends its own trials" in note for note in world.notes)
         store.cut = False
         await world.until(lambda: world.trials()[0].attempt > 1)
