@@ -97,6 +97,7 @@ async def _make(path: Path, uv: Uv, recipient: Recipient) -> Environment:
     made = Environment(path, _title(parts, versions), _nearest(parts, versions))
     content = {name: str(value) for name, value in asdict(made).items() if name != "path"}
     (path / _MARKER).write_text(json.dumps(content | {"versions": versions}, indent=1))
+    (path / _MARKER).chmod(0o644)
     return made
 
 
