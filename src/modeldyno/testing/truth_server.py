@@ -100,6 +100,7 @@ class TruthServer:
             record = record / f"{os.getpid()}.record"
         self._record = record.open("ab") if record else None
         self._random = random.Random(behaviour.seed)
+        self._failures = random.Random(behaviour.seed)
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Invocation] = deque()
         self._free = behaviour.workers
@@ -151,7 +152,7 @@ class TruthServer:
     def _finish(self, invocation: _Invocation, ended_ns: int, cpu_ns: int) -> None:
         self._free += 1
         self._serve_next()
-        failed = self._random.random() < self._behaviour.fail_share
+        failed = self._failures.random() < self._behaviour.fail_share
         invocation.connection.answer(_FAILED if failed else _OK)
         if self._record:
             status = 500 if failed else 200

@@ -76,7 +76,7 @@ async def test_every_answered_invocation_is_counted_once(tmp_path, target):
 
 async def test_a_reported_latency_is_the_time_the_server_took(tmp_path, target):
     record = tmp_path / "record"
-    with truth_server(record, "--workers", "1", "--service-ms", "30") as url:
+    with truth_server(record, "--workers", "1", "--service-ms", "100") as url:
         async with ProcessGenerator(window_seconds=0.5).drive(target(url)) as session:
             await session.set_users(1)
             (window,) = await take(session, 1)
