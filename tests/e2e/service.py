@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import signal
 import subprocess
 import sys
 import tarfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,7 @@ class Service:
         self.config.write_text(config)
         self.process: subprocess.Popen[str] | None = None
         self.url = ""
+        self.installation = ""
         self.put("bucket/payload.tar.gz", tar_gz({"a.csv": b"1,2,3\n", "b.csv": b"4,5,6\n"}))
 
     def put(self, key: str, data: bytes) -> None:
@@ -98,6 +99,8 @@ class Service:
         line = self.process.stdout.readline()
         assert line.startswith("ready http://127.0.0.1:"), line
         self.url = line.split()[1]
+        with urllib.request.urlopen(f"{self.url}/health") as answer:
+            self.installation = msgspec.json.decode(answer.read())["installation"]
         return self
 
     @property
@@ -197,14 +200,12 @@ class Service:
 
     def servers(self) -> list[int]:
         """Process ids of model servers of this installation."""
-        marker = str(self.data).encode()
+        marker = f"DYNO_TAG={self.installation}/".encode()
         found = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
-                if entry.name.isdigit() and int(entry.name) != os.getpid():
-                    environment = (entry / "environ").read_bytes()
-                    if b"DYNO_TAG=" in environment and marker in environment:
-                        found.append(int(entry.name))
+                if entry.name.isdigit() and marker in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
         return found
 
     def left_behind(self) -> list[str]:
