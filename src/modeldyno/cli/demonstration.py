@@ -79,7 +79,7 @@ def _service(config: Path, out: Path) -> Iterator[str]:
     """`dyno up` on a free port while the block runs; its URL. It is ended cleanly, however the block ends."""
     log = out / "dyno.log"
     _say("Starting Dyno ...")
-    command = [sys.executable, "-m", "modeldyno", "up", "--port", "0"]
+    command = [sys.executable, "-P", "-m", "modeldyno", "up", "--port", "0"]
     command += ["--config", str(config), "--data-dir", str(out / "data")]
     with log.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)

@@ -12,17 +12,18 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from modeldyno.domain.job import Job
+from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.measurement import Window, failure_share, merged_latency
 from modeldyno.domain.trial import Trial, TrialStatus
 from modeldyno.ui import words
-from modeldyno.ui.tables import plain_table, status_text
+from modeldyno.ui.tables import configuration_cell, plain_table, status_text
 
 if TYPE_CHECKING:
     from modeldyno.app.compose import Dyno
 
 _POLL_SECONDS = 0.5
 _LINE_SECONDS = 5.0  # between two lines about a trial that goes on
+_UNTAKEN_SECONDS = 15.0  # a worker that runs takes a job within a second or two
 _RECENT_WINDOWS = 3  # what "now" means: enough to be steady, few enough to be live
 
 
@@ -50,6 +51,15 @@ class Standing:
         return self.trial.spec.instance_type.name + (f" · {chosen}" if chosen else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A job at one moment: itself, its trials, and its story so far (of the job, not of single trials)."""
+
+    job: Job
+    trials: tuple[Standing, ...]
+    story: tuple[str, ...] = ()
+
+
 @dataclass(slots=True)
 class Watcher:
     """Reads a job again and again, and of its windows only what is new."""
@@ -59,10 +69,18 @@ class Watcher:
     name: str
     _recent: dict[tuple[str, int], list[Window]] = field(default_factory=dict)
 
-    def look(self) -> tuple[Job, list[Standing]]:
-        """The job and its trials as they are now. Raises ResourceNotFound."""
+    def look(self) -> Sight:
+        """How it stands now. Raises ResourceNotFound."""
         job = self.dyno.store.job(self.region, self.name)
-        return job, [self._standing(job, trial) for trial in self.dyno.store.trials(job.id)]
+        trials = tuple(self._standing(job, trial) for trial in self.dyno.store.trials(job.id))
+        story = tuple(line.message for line in self.dyno.store.log_lines(job.id) if line.trial_index is None)
+        return Sight(job, trials, (*story, *self._doubt(job)))
+
+    def _doubt(self, job: Job) -> tuple[str, ...]:
+        """A job that nobody plans: whoever serves the data directory should have, long ago."""
+        waiting = job.status is JobStatus.PENDING and self.dyno.clock.now() - job.created_at > _UNTAKEN_SECONDS
+        log = self.dyno.places.logs / "worker.log"
+        return (f"No worker has taken the job yet: is `dyno up` running? A worker's log is {log}.",) if waiting else ()
 
     def _standing(self, job: Job, trial: Trial) -> Standing:
         if trial.result is not None:
@@ -123,31 +141,31 @@ def follow(dyno: Dyno, region: str, name: str, console: Console) -> Job:
     lines = Lines(console)
     with live or nullcontext():
         while True:
-            job, standings = watcher.look()
+            sight = watcher.look()
             if live is not None:
-                live.update(_picture(job, standings, dyno.clock.now()), refresh=True)
+                live.update(_picture(sight, dyno.clock.now()), refresh=True)
             else:
-                lines.tell(job, standings, dyno.clock.monotonic())
-            if job.status.ended:
-                return job
+                lines.tell(sight, dyno.clock.monotonic())
+            if sight.job.status.ended:
+                return sight.job
             time.sleep(_POLL_SECONDS)
 
 
-def _picture(job: Job, standings: Sequence[Standing], now: float) -> Group:
-    percentile = words.percentile(job.spec.rules.percentile)
+def _picture(sight: Sight, now: float) -> Group:
+    percentile = words.percentile(sight.job.spec.rules.percentile)
     numbers = ("users", "inv/min", percentile, "CPU")
-    table = plain_table("#", "type", "settings", "status", *numbers, "", numbers=("#", *numbers))
-    for standing in standings:
+    table = plain_table("#", "configuration", "status", *numbers, "", numbers=("#", *numbers))
+    for standing in sight.trials:
         trial = standing.trial
         table.add_row(
             str(trial.spec.index),
-            Text(trial.spec.instance_type.name),
-            Text("\n".join(f"{name}={value}" for name, value in sorted(standing.settings.items()))),
+            configuration_cell(trial.spec.instance_type.name, standing.settings),
             status_text(trial.status),
             *_cells(standing),
             Text(standing.remark, style="dim"),
         )
-    return Group(Text(_summary(job, standings, now), style="bold"), table)
+    latest = Text(sight.story[-1] if sight.story and not sight.job.status.ended else "", style="dim")
+    return Group(Text(_summary(sight, now), style="bold"), latest, table)
 
 
 def _cells(standing: Standing) -> tuple[str, str, str, str]:
@@ -162,10 +180,11 @@ def _cells(standing: Standing) -> tuple[str, str, str, str]:
     )
 
 
-def _summary(job: Job, standings: Sequence[Standing], now: float) -> str:
-    ended = sum(standing.trial.status.ended for standing in standings)
+def _summary(sight: Sight, now: float) -> str:
+    job = sight.job
+    ended = sum(standing.trial.status.ended for standing in sight.trials)
     passed = words.seconds((job.completed_at or now) - job.created_at)
-    trials = f"{ended} of {words.plural(len(standings), 'trial')} done" if standings else "being planned"
+    trials = f"{ended} of {words.plural(len(sight.trials), 'trial')} done" if sight.trials else "being planned"
     return f"{job.name} · {job.status} · {trials} · {passed}"
 
 
@@ -175,15 +194,20 @@ class Lines:
 
     console: Console
     _told: dict[int, tuple[str, float]] = field(default_factory=dict)
+    _story: set[str] = field(default_factory=set)
     _status: str = ""
 
-    def tell(self, job: Job, standings: Sequence[Standing], now: float) -> None:
+    def tell(self, sight: Sight, now: float) -> None:
         """Print what is new. `now`: seconds, monotonic."""
-        for standing in standings:
-            self._tell_trial(standing, len(standings), now)
-        if job.status != self._status:
-            self._status = job.status
-            self._print(f"{job.name}: {job.status}")
+        for message in sight.story:
+            if message not in self._story:
+                self._story.add(message)
+                self._print(message)
+        for standing in sight.trials:
+            self._tell_trial(standing, len(sight.trials), now)
+        if sight.job.status != self._status:
+            self._status = sight.job.status
+            self._print(f"{sight.job.name}: {sight.job.status}")
 
     def _tell_trial(self, standing: Standing, count: int, now: float) -> None:
         trial = standing.trial

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from modeldyno.app.compose import Dyno, open_dyno
@@ -29,7 +30,7 @@ from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.plan import Plan, estimated_seconds, plan
 from modeldyno.domain.trial import TrialSpec
 from modeldyno.ui import words
-from modeldyno.ui.tables import plain_table
+from modeldyno.ui.tables import configuration_cell, plain_table
 
 if TYPE_CHECKING:
     from modeldyno.settings import Settings
@@ -190,21 +191,21 @@ def _trial_document(trial: TrialSpec, doubt: str | None) -> dict[str, Any]:
 
 
 def _show_plan(planned: Plan, doubts: dict[int, str | None], seconds: float) -> None:
-    table = plain_table("#", "type", "settings", "vCPU", "memory", "$/hour", "price", "", numbers=("#", "vCPU"))
+    table = plain_table("#", "configuration", "vCPU", "memory", "$/hour", "", numbers=("#", "vCPU", "memory", "$/hour"))
     for trial in planned.trials:
         kind = trial.instance_type
         table.add_row(
             str(trial.index),
-            Text(kind.name),
-            Text("\n".join(f"{name}={value}" for name, value in sorted(trial.environment.items()))),
+            configuration_cell(kind.name, trial.environment, words.price_words(kind.price_basis)),
             f"{kind.vcpus:g}" if kind.vcpus is not None else words.UNKNOWN,
             words.mebibytes(kind.memory_mib),
             words.dollars(kind.usd_per_hour),
-            words.price_words(kind.price_basis),
             Text(doubts[trial.index] or "", style="red"),
         )
     console = Console()
     console.print(table)
     console.print(f"\n{words.plural(len(planned.trials), 'trial')}, about {words.seconds(seconds)}; nothing was run.")
     if planned.notes:
-        console.print(Text("\nLeft out\n" + "\n".join(f"  {note}" for note in planned.notes)))
+        console.print("\nLeft out", style="bold")
+        for note in planned.notes:
+            console.print(Padding(Text(note), (0, 0, 0, 2)))

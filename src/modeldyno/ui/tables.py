@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -68,18 +68,18 @@ def ranking(result: Document, target_per_minute: float | None = None) -> Table:
             words.per_million(item),
         ]
         cells += _fleet_cells(result, item, target_per_minute) if target_per_minute else []
-        style = "bold" if item["rank"] == 1 else ""
-        table.add_row(str(item["rank"]), _configuration(item), *cells, style=style)
+        remarks = words.cost_label(item), "Pareto" if item["pareto"] else ""
+        configuration = configuration_cell(item["instance_type"], item["environment"], *remarks)
+        table.add_row(str(item["rank"]), configuration, *cells, style="bold" if item["rank"] == 1 else "")
     return table
 
 
-def _configuration(item: Document) -> Text:
-    """Type, what kind of price it has, and its settings, a line each."""
-    remarks = [words.cost_label(item), "Pareto" if item["pareto"] else ""]
-    text = Text(item["instance_type"])
+def configuration_cell(name: str, environment: Mapping[str, str], *remarks: str) -> Text:
+    """A type with remarks beside it, and its settings below, a line each."""
+    text = Text(name)
     text.append("".join(f" · {remark}" for remark in remarks if remark), style="not bold dim")
-    for name, value in sorted(item["environment"].items()):
-        text.append(f"\n{name}={value}", style="not bold dim")
+    for variable, value in sorted(environment.items()):
+        text.append(f"\n{variable}={value}", style="not bold dim")
     return text
 
 
