@@ -124,7 +124,9 @@ class TestWithoutCgroups(ProcessContract):
 class TestTheFake(InstanceBackendContract):
     @pytest.fixture
     def backend(self) -> FakeBackend:
-        return FakeBackend(host=read_host(NoCgroups()))
+        return FakeBackend(
+            host=read_host(NoCgroups()), sleep=lambda seconds: asyncio.sleep(seconds if seconds > 10 else 0)
+        )
 
     @pytest.fixture
     def kill(self) -> Kill:

@@ -100,7 +100,7 @@ class Launch:
     def start(self) -> tuple[subprocess.Popen[bytes], int]:
         """Start the launcher in a session of its own; the process, and the descriptor that its report comes from.
 
-        The process dies with the calling thread's process group leader: call it from a thread that stays.
+        The kernel kills it when the calling *thread* ends (prctl(2), PR_SET_PDEATHSIG): call it from one that stays.
         """
         report, report_end = os.pipe()
         self.log_path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -30,7 +31,7 @@ class Behaviour(StrEnum):
     STUBBORN = "stubborn"  # it and three children ignore SIGTERM
     DAEMON = "daemon"  # a child leaves the session and its parent
     BURNS = "burns"  # keeps every core busy that it can get
-    PORT_TAKEN = "port_taken"  # the first start says that the address is in use
+    PORT_TAKEN = "port_taken"  # asks at ASK_PORT, and where it is told "taken", says so and ends
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -121,12 +122,16 @@ def _leave() -> None:
     _child(_sleep)
 
 
+def _is_told_taken() -> bool:
+    with socket.create_connection(("127.0.0.1", int(os.environ["ASK_PORT"]))) as asked:
+        return asked.recv(16) == b"taken"
+
+
 def _prepare(behaviour: Behaviour) -> None:
     if behaviour is Behaviour.EXITS:
         sys.stdout.write("these are its last words\n")
         sys.exit(3)
-    if behaviour is Behaviour.PORT_TAKEN and not os.path.exists(os.environ["MARKER"]):
-        open(os.environ["MARKER"], "w").close()
+    if behaviour is Behaviour.PORT_TAKEN and _is_told_taken():
         sys.exit("OSError: [Errno 98] Address already in use")
     if behaviour is Behaviour.STUBBORN:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
