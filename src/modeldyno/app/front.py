@@ -9,7 +9,7 @@ from typing import Any
 
 from modeldyno import __version__
 from modeldyno.app.compose import Dyno, open_dyno
-from modeldyno.app.orders import READY, read_orders, run_child, tell, wait_for_go
+from modeldyno.app.orders import READY, keep_to_first_core, read_orders, run_child, tell, wait_for_go
 
 
 def main() -> None:
@@ -26,6 +26,7 @@ def main() -> None:
 
     service()
     wait_for_go()
+    keep_to_first_core()
     listener = socket.socket(fileno=orders.listener_fd)
 
     async def body(stop: asyncio.Event) -> None:

@@ -68,6 +68,12 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - standard error is the log file of a child
 
 
+def keep_to_first_core() -> None:
+    """Run on the host's first core only, where the load generator is: the others are for the models under test."""
+    if hasattr(os, "sched_setaffinity") and len(cores := os.sched_getaffinity(0)) > 1:
+        os.sched_setaffinity(0, {min(cores)})
+
+
 def run_child(
     body: Callable[[asyncio.Event], Awaitable[None]], run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from modeldyno.app.catalogue import build_catalogue
 from modeldyno.app.compose import environments_of, job_result, open_objects, open_store_of, places_of
 from modeldyno.app.entropy import SystemEntropy
-from modeldyno.app.orders import OPENED, READY, note, read_orders, run_child, tell, wait_for_go
+from modeldyno.app.orders import OPENED, READY, keep_to_first_core, note, read_orders, run_child, tell, wait_for_go
 from modeldyno.app.places import Places
 from modeldyno.clock import SystemClock
 from modeldyno.domain.job import Job
@@ -34,6 +34,7 @@ def main() -> None:
         tell(OPENED)
         try:
             worker = Worker(build_parts(orders.settings, places, store), worker_id(places))
+            keep_to_first_core()  # after the backend has seen every core, before there are threads
             await worker.run(stop, lambda: tell(READY))
         finally:
             store.close()
