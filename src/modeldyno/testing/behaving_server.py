@@ -71,6 +71,7 @@ def seen() -> dict[str, object]:
         "model": _tree(f"{base}/model"),
         "opt_ml_model": _tree("/opt/ml/model"),
         "opt": sorted(os.listdir("/opt")) if os.path.isdir("/opt") else [],
+        "tmp": _tree("/tmp"),
         "model_writable": _writable(f"{base}/model"),
         "code": _tree(os.environ.get("SAGEMAKER_SUBMIT_DIRECTORY", "")),
         "temporary_writable": _writable(os.environ["TMPDIR"]) and _writable(os.getcwd()),

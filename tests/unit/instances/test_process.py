@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,15 @@ from modeldyno.instances.no_cgroup import tagged
 from modeldyno.instances.prepared import Prepared
 from modeldyno.instances.process import ProcessBackend
 from modeldyno.ports import DeployRequest, Tag
+from modeldyno.testing import behaving_server
 from modeldyno.testing.behaving_server import Behaviour
 
 pytestmark = pytest.mark.root
 CORE = usable_cores()[-1:]
+
+
+async def behave(request: DeployRequest) -> Prepared:
+    return Prepared((sys.executable, "-I", "-S", behaving_server.__file__))
 
 
 async def test_half_a_vcpu_gets_half_of_a_core(backend: ProcessBackend, ask: Any) -> None:
@@ -121,6 +128,15 @@ async def test_the_model_is_shown_read_only_at_opt_ml_model_and_opt_stays_as_it_
     assert not seen["model_writable"]
     assert {*opt, "ml"} == set(seen["opt"])
     assert os.listdir(model) == ["model.joblib"]
+
+
+async def test_tmp_is_private_where_nothing_needed_lies_there(ask: Any, invoke: Any, tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as elsewhere, tempfile.NamedTemporaryFile(dir="/tmp") as foreign:
+        async with ProcessBackend(Path(elsewhere), behave).deploy(ask()) as instance:
+            seen = await invoke(instance)
+            assert Path(foreign.name).exists()
+        assert seen["tmp"] == []
+        assert os.listdir(elsewhere) == []
 
 
 async def test_a_port_that_somebody_else_took_is_tried_again_with_another(backend: ProcessBackend, ask: Any) -> None:
