@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modeldyno.app.catalogue import build_catalogue
 from modeldyno.app.entropy import SystemEntropy
-from modeldyno.app.places import Places, default_data_dir
+from modeldyno.app.places import DirectoryLock, Places, default_data_dir
 from modeldyno.clock import SystemClock
 from modeldyno.domain.catalog import Catalogue
 from modeldyno.domain.host import Host
@@ -115,17 +115,23 @@ def open_objects(settings: Settings, places: Places) -> ObjectStore:
 
 
 def open_dyno(settings: Settings, *, migrate: bool = True) -> Dyno:
-    """Open an installation.
+    """Open an installation. `migrate`: make or migrate the store, unless somebody serves the data directory just now.
 
     Raises:
         ServiceError: the data directory or the database cannot be used; one line says why.
     """
     places = places_of(settings)
     places.make()
+    lock = DirectoryLock(places)
+    migrate = migrate and lock.try_acquire()
+    try:
+        store = open_store_of(settings, places, migrate=migrate)
+    finally:
+        lock.release()
     return Dyno(
         settings=settings,
         places=places,
-        store=open_store_of(settings, places, migrate=migrate),
+        store=store,
         objects=open_objects(settings, places),
         catalogue=build_catalogue(settings),
         clock=SystemClock(),

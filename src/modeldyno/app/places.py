@@ -127,9 +127,10 @@ class DirectoryLock:
         if self._file is not None:
             return True
         handle = self._path.open("a+")
-        deadline = time.monotonic() + orphaned_seconds
+        began = time.monotonic()
         while not _locked(handle):
-            if time.monotonic() >= deadline or _runs(self.holder()):
+            patience = orphaned_seconds / 10 if _runs(self.holder()) else orphaned_seconds
+            if time.monotonic() - began >= patience:
                 handle.close()
                 return False
             time.sleep(0.1)
