@@ -26,7 +26,7 @@ _BY_NAME = select(jobs).where(jobs.c.region == bindparam("region"), jobs.c.name 
 _LOCKED_BY_NAME = _BY_NAME.with_for_update(key_share=True)
 _LOCKED_BY_ID = select(jobs).where(jobs.c.id == bindparam("id")).with_for_update(key_share=True)
 _TRIALS = select(trials).where(trials.c.job_id == bindparam("job_id")).order_by(trials.c.trial_index)
-_FILTERS = {"status": jobs.c.status, "model_name": jobs.c.model_name, "model_package_arn": jobs.c.model_package_arn}
+_FILTERS = {name: jobs.c[name] == bindparam(f"equals_{name}") for name in ("status", "model_name", "model_package_arn")}
 
 
 class JobQueries(Queries):
@@ -55,8 +55,9 @@ class JobQueries(Queries):
 
     def find_jobs(self, query: Query) -> JobPage:
         """One page; `equals` knows ``status``, ``model_name``, ``model_package_arn``."""
-        statement = page_of(jobs, query, *(_FILTERS[key] == value for key, value in query.equals.items()))
-        rows = self._database.read(lambda connection: list(connection.execute(statement)))
+        values = {f"equals_{key}": value for key, value in query.equals.items()}
+        statement, bound = page_of(jobs, query, *(_FILTERS[key] for key in query.equals), **values)
+        rows = self._database.read(lambda connection: list(connection.execute(statement, bound)))
         shown, cursor = cut(rows, query)
         return JobPage(tuple(job_of(row) for row in shown), cursor)
 

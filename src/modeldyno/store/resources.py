@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from modeldyno.domain.errors import Conflict, LimitExceeded, ResourceInUse, ResourceNotFound
@@ -16,6 +17,9 @@ from modeldyno.store.database import insert_into
 from modeldyno.store.paging import cut, page_of
 from modeldyno.store.queries import Queries
 from modeldyno.store.tables import resources, tags
+
+_OF_KIND = resources.c.kind == bindparam("kind")
+_VERSIONED = {True: resources.c.version.is_not(None), False: resources.c.version.is_(None)}
 
 
 class ResourceQueries(Queries):
@@ -82,8 +86,12 @@ class ResourceQueries(Queries):
 
     def find_resources(self, kind: Kind, query: Query) -> Page:
         """One page."""
-        statement = page_of(resources, query, resources.c.kind == kind.value, *_filters(query))
-        rows = self._database.read(lambda connection: list(connection.execute(statement)))
+        values = {f"equals_{key}": value for key, value in query.equals.items()}
+        conditions = [_equal(key) for key in query.equals]
+        if query.versioned is not None:
+            conditions.append(_VERSIONED[query.versioned])
+        statement, bound = page_of(resources, query, _OF_KIND, *conditions, kind=kind.value, **values)
+        rows = self._database.read(lambda connection: list(connection.execute(statement, bound)))
         shown, cursor = cut(rows, query)
         return Page(tuple(resource_of(row) for row in shown), cursor)
 
@@ -172,11 +180,8 @@ def _has_versions(region: str, group: str) -> Any:
     )
 
 
-def _filters(query: Query) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    for key, value in query.equals.items():
-        column = resources.c[key] if key in ("status", "parent") else resources.c.labels[key].as_string()
-        conditions.append(column == value)
-    if query.versioned is not None:
-        conditions.append(resources.c.version.is_not(None) if query.versioned else resources.c.version.is_(None))
-    return conditions
+@cache
+def _equal(key: str) -> ColumnElement[bool]:
+    """A filter by a column or a label."""
+    column = resources.c[key] if key in ("status", "parent") else resources.c.labels[key].as_string()
+    return column == bindparam(f"equals_{key}")
