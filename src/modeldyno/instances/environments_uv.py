@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -155,7 +156,21 @@ def _settings(environment: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value for name, value in environment.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
     }
-    for pip, own in (("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), ("PIP_EXTRA_INDEX_URL", "UV_INDEX")):
+    for pip, own in (
+        ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"),
+        ("PIP_EXTRA_INDEX_URL", "UV_INDEX"),
+        ("PIP_CERT", "SSL_CERT_FILE"),
+    ):
         if pip in kept:
             kept.setdefault(own, kept[pip])
+    if _has_system_certificates():
+        # uv brings its own list of authorities; pip, and everybody else on this machine, trust the machine's.
+        kept.setdefault("UV_SYSTEM_CERTS", "true")
     return kept
+
+
+def _has_system_certificates() -> bool:
+    places = ssl.get_default_verify_paths()
+    if places.cafile is not None or sys.platform == "darwin":
+        return True
+    return places.capath is not None and any(Path(places.capath).iterdir())
