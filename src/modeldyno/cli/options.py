@@ -31,7 +31,10 @@ Database = Annotated[
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--config", help=f"A dyno.toml.  [default: ${CONFIG_VARIABLE}, or ./{CONFIG_NAME}]", rich_help_panel=_PANEL
+        "--config",
+        help="A configuration file.",
+        show_default=f"${CONFIG_VARIABLE}, or ./{CONFIG_NAME}",
+        rich_help_panel=_PANEL,
     ),
 ]
 Region = Annotated[

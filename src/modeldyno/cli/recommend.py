@@ -9,8 +9,6 @@ import typer
 
 from modeldyno.cli import options
 
-_PATH = {"exists": True, "readable": True}
-
 
 def recommend(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory or tar.gz.", exists=True)],
@@ -18,17 +16,17 @@ def recommend(
     content_type: Annotated[str, typer.Option(help="Content type of the payload, such as text/csv.")],
     framework: Annotated[str, typer.Option(help="auto, scikit-learn, xgboost, pytorch or huggingface.")] = "auto",
     framework_version: Annotated[str | None, typer.Option(help="Version of the framework, such as 1.5.2.")] = None,
-    image: Annotated[str | None, typer.Option(help="An image name: of AWS's, or of [runtimes] in dyno.toml.")] = None,
+    image: Annotated[str | None, typer.Option(help="An image name: of AWS's, or of \\[runtimes] in dyno.toml.")] = None,
     instance_types: Annotated[str | None, typer.Option(help="Types to try, separated by commas.")] = None,
     max_p95_ms: Annotated[int | None, typer.Option("--max-p95-ms", min=1, help="Limit of the P95 latency.")] = None,
     env: Annotated[
         list[str] | None, typer.Option(metavar="NAME=V1,V2", help="Values of a variable to try; repeatable.")
     ] = None,
     target_per_minute: options.Target = None,
-    name: Annotated[str | None, typer.Option(help="Name of the job.  [default: the model's, and a token]")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the job.", show_default="the model's, and a token")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the trials and run nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result document as JSON.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Where the report goes.  [default: the data directory]")] = None,
+    html: Annotated[Path | None, typer.Option(help="Where the report goes.", show_default="the data directory")] = None,
     region: options.Region = options.DEFAULT_REGION,
     data_dir: options.DataDir = None,
     database: options.Database = None,
