@@ -11,6 +11,7 @@ from modeldyno.domain.job import Job, JobSpec, JobStatus
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.resource import Kind, Resource
 from modeldyno.domain.trial import Placement, Trial, TrialResult, TrialSpec, TrialStatus
+from modeldyno.store.tables import jobs
 
 _spec = msgspec.json.Decoder(JobSpec)
 _document = msgspec.json.Decoder(dict[str, object])
@@ -20,6 +21,7 @@ _trial_spec = msgspec.json.Decoder(TrialSpec)
 _placement = msgspec.json.Decoder(Placement)
 _result = msgspec.json.Decoder(TrialResult)
 _window = msgspec.msgpack.Decoder(Window)
+_JOB_COLUMNS = tuple(jobs.c.keys())
 
 
 def json_text(value: object) -> str:
@@ -77,22 +79,23 @@ def resource_values(resource: Resource) -> dict[str, object]:
 
 
 def job_of(row: Row[Any]) -> Job:
-    """A row of `jobs`."""
+    """A row of `jobs`, whole and in the table's order (read by place, which is faster than by name: lists are long)."""
+    of = dict(zip(_JOB_COLUMNS, row, strict=True))
     return Job(
-        id=row.id,
-        region=row.region,
-        name=row.name,
-        arn=row.arn,
-        status=JobStatus(row.status),
-        spec=_spec.decode(row.spec),
-        document=_document.decode(row.document),
-        created_at=row.created_at,
-        modified_at=row.modified_at,
-        completed_at=row.completed_at,
-        stop_requested=row.stop_requested,
-        failure_reason=row.failure_reason,
-        plan_notes=_notes.decode(row.plan_notes),
-        started_at=row.started_at,
+        id=of["id"],
+        region=of["region"],
+        name=of["name"],
+        arn=of["arn"],
+        status=JobStatus(of["status"]),
+        spec=_spec.decode(of["spec"]),
+        document=_document.decode(of["document"]),
+        created_at=of["created_at"],
+        modified_at=of["modified_at"],
+        completed_at=of["completed_at"],
+        stop_requested=of["stop_requested"],
+        failure_reason=of["failure_reason"],
+        plan_notes=_notes.decode(of["plan_notes"]),
+        started_at=of["started_at"],
     )
 
 

@@ -17,6 +17,9 @@ Writer = Callable[[Any], Any]
 
 _FLOAT32 = struct.Struct("<f")
 _ENCODER = msgspec.json.Encoder()
+# Tuples: a union would be built anew at each look. A dict is known at once, another mapping only by its ancestors.
+_NUMBERS = (float, int)
+_MAPPINGS = (dict, Mapping)
 
 
 class ResultError(TypeError):
@@ -66,16 +69,17 @@ def _structure(shape: Shape, shape_name: str, members: dict[str, Writer]) -> Wri
     required = frozenset(shape.required)
 
     def write(value: Any) -> dict[str, object]:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, _MAPPINGS):
             raise _wrong(value, shape_name)
         result = {}
         for name, item in value.items():
-            if name not in members:
+            member = members.get(name)
+            if member is None:
                 raise ResultError(f"{shape_name} has no member {name!r}.")
             if item is not None:
-                result[name] = members[name](item)
-        if missing := required - result.keys():
-            raise ResultError(f"{shape_name} needs the members {sorted(missing)}.")
+                result[name] = member(item)
+        if not required <= result.keys():
+            raise ResultError(f"{shape_name} needs the members {sorted(required - result.keys())}.")
         if shape.union and len(result) != 1:
             raise ResultError(f"{shape_name} is a union: exactly one member, not {sorted(result)}.")
         return result
@@ -85,7 +89,7 @@ def _structure(shape: Shape, shape_name: str, members: dict[str, Writer]) -> Wri
 
 def _list(shape_name: str, element: Writer) -> Writer:
     def write(value: Any) -> list[object]:
-        if not isinstance(value, list | tuple):
+        if not isinstance(value, (list, tuple)):
             raise _wrong(value, shape_name)
         return [element(item) for item in value]
 
@@ -94,7 +98,7 @@ def _list(shape_name: str, element: Writer) -> Writer:
 
 def _map(shape_name: str, element: Writer) -> Writer:
     def write(value: Any) -> dict[str, object]:
-        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        if not isinstance(value, _MAPPINGS) or not all(isinstance(key, str) for key in value):
             raise _wrong(value, shape_name)
         return {key: element(item) for key, item in value.items()}
 
@@ -130,7 +134,7 @@ def _whole(shape_name: str) -> Writer:
 
 def _real(shape_name: str) -> Writer:
     def write(value: Any) -> float:
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, _NUMBERS) or isinstance(value, bool) or not math.isfinite(value):
             raise _wrong(value, shape_name)
         return float(value)
 
