@@ -50,6 +50,8 @@ def _reasons(kind: InstanceType, host: Host) -> Iterable[str | None]:
         yield "its number of vCPUs is not known; set it under [instances] in dyno.toml"
     elif math.ceil(kind.vcpus) > len(host.cores):
         yield f"it has {kind.vcpus:g} vCPUs, the host has {len(host.cores)} cores"
+    elif kind.vcpus % 1 and host.cgroup is Cgroup.NONE:
+        yield f"it has {kind.vcpus:g} vCPUs, and a fraction of a core needs cgroups, which are not to be had here"
     if kind.memory_mib is not None and kind.memory_mib > host.memory_mib:
         yield f"it has {kind.memory_mib} MiB of memory, the host has {host.memory_mib} MiB"
     if kind.architectures and host.architecture not in kind.architectures:

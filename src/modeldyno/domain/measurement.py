@@ -15,7 +15,7 @@ class Window:
     started_at: seconds since the Unix epoch. users: constant within a window. latency_counts: `LatencyHistogram.counts`
     of the *successful* answers that arrived in it. failed: failed invocations by kind: ``http_STATUS``, ``timeout``,
     ``connection_reset``, ``connection_refused``, ``connection_failed``, ``bad_answer``. generator_cpu_seconds and
-    generator_delay_seconds: CPU used, and time spent runnable but not running, by the generator process. cpu_seconds and
+    generator_delay_seconds: CPU used, and time spent runnable but not running, by the generator process. cpu_seconds,
     memory_bytes: of the instance, None where the host cannot tell.
     """
 

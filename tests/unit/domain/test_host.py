@@ -32,6 +32,12 @@ def test_a_type_that_the_host_cannot_be_is_refused_with_the_reason(wanted: Insta
         place(wanted, host(2), [])
 
 
+def test_a_fraction_of_a_core_needs_cgroups() -> None:
+    bare = Host("h", (0, 1), 16_000, "x86_64", Cgroup.NONE, root=False)
+    assert "a fraction of a core needs cgroups" in (cannot_be(kind(0.5), bare) or "")
+    assert cannot_be(kind(1), bare) is None
+
+
 def test_the_generator_has_a_core_that_the_model_does_not_use() -> None:
     placed = place(kind(1), host(2), [])
     assert placed is not None
