@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -37,21 +37,14 @@ class Host:
 
 def cannot_be(kind: InstanceType, host: Host) -> str | None:
     """Why this host cannot be that type, in words; None when it can."""
-    for reason in _reasons(kind, host):
-        if reason:
-            return f"This host cannot be {kind.name}: {reason}."
-    return None
+    reason = next(_reasons(kind, host), None)
+    return None if reason is None else f"This host cannot be {kind.name}: {reason}."
 
 
-def _reasons(kind: InstanceType, host: Host) -> Iterable[str | None]:
+def _reasons(kind: InstanceType, host: Host) -> Iterator[str]:
     if kind.burstable:
         yield f"Burstable instance type {kind.name} is not allowed"
-    if kind.vcpus is None:
-        yield "its number of vCPUs is not known; set it under [instances] in dyno.toml"
-    elif math.ceil(kind.vcpus) > len(host.cores):
-        yield f"it has {kind.vcpus:g} vCPUs, the host has {len(host.cores)} cores"
-    elif kind.vcpus % 1 and host.cgroup is Cgroup.NONE:
-        yield f"it has {kind.vcpus:g} vCPUs, and a fraction of a core needs cgroups, which are not to be had here"
+    yield from _about_cores(kind, host)
     if kind.memory_mib is not None and kind.memory_mib > host.memory_mib:
         yield f"it has {kind.memory_mib} MiB of memory, the host has {host.memory_mib} MiB"
     if kind.architectures and host.architecture not in kind.architectures:
@@ -59,6 +52,15 @@ def _reasons(kind: InstanceType, host: Host) -> Iterable[str | None]:
     for accelerator in kind.accelerators:
         if accelerator.kind != "gpu" or accelerator.count > len(host.gpus):
             yield f"it needs {accelerator.count} x {accelerator.name}, which the host does not have"
+
+
+def _about_cores(kind: InstanceType, host: Host) -> Iterator[str]:
+    if kind.vcpus is None:
+        yield "its number of vCPUs is not known; set it under [instances] in dyno.toml"
+    elif math.ceil(kind.vcpus) > len(host.cores):
+        yield f"it has {kind.vcpus:g} vCPUs, the host has {len(host.cores)} cores"
+    elif kind.vcpus % 1 and host.cgroup is Cgroup.NONE:
+        yield f"it has {kind.vcpus:g} vCPUs, and a fraction of a core needs cgroups, which are not to be had here"
 
 
 def place(kind: InstanceType, host: Host, busy: Iterable[Placement]) -> Placement | None:
