@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modeldyno.app.catalogue import build_catalogue
 from modeldyno.app.entropy import SystemEntropy
-from modeldyno.app.places import DirectoryLock, Places, default_data_dir
+from modeldyno.app.places import DirectoryLock, Places, places_of
 from modeldyno.clock import SystemClock
 from modeldyno.domain.catalog import Catalogue
 from modeldyno.domain.host import Host
@@ -76,12 +76,6 @@ class Dyno:
     def close(self) -> None:
         """Let go of the store's connections."""
         self.store.close()
-
-
-def places_of(settings: Settings) -> Places:
-    """The data directory that the settings name, or the default one."""
-    root = Path(settings.data_dir).expanduser() if settings.data_dir else default_data_dir()
-    return Places(root.absolute())
 
 
 def job_result(store: Store, job: Job) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -17,14 +18,18 @@ def main() -> None:
     orders = read_orders()
     if orders.listener_fd is None:
         raise SystemExit("the front needs a listening socket")
+    gc.disable()  # loading makes a great many objects, and all of them stay
     import uvloop
 
+    import modeldyno.store.sql  # noqa: F401 - while the worker makes it ready
     from modeldyno.operations.dispatch import call
     from modeldyno.server.chain import make_app
     from modeldyno.server.serve import serve
     from modeldyno.wire.service import service
 
     service()
+    gc.freeze()
+    gc.enable()
     wait_for_go()
     keep_to_first_core()
     listener = socket.socket(fileno=orders.listener_fd)

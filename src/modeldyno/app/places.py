@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from modeldyno.domain.errors import ServiceError
+from modeldyno.settings import Settings
 
 
 def default_data_dir() -> Path:
@@ -104,6 +105,12 @@ class Places:
                 place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ServiceError(f"Cannot use the data directory {self.root}: {error.strerror}.") from error
+
+
+def places_of(settings: Settings) -> Places:
+    """The data directory that the settings name, or the default one."""
+    root = Path(settings.data_dir).expanduser() if settings.data_dir else default_data_dir()
+    return Places(root.absolute())
 
 
 class DirectoryLock:

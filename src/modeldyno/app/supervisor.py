@@ -16,14 +16,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from modeldyno.app.compose import Dyno
 from modeldyno.app.orders import ERROR, GO, OPENED, READY, Orders
 from modeldyno.app.places import DirectoryLock, Places
 from modeldyno.domain.errors import ServiceError
 from modeldyno.settings import Settings
+
+if TYPE_CHECKING:
+    from modeldyno.app.compose import Dyno
 
 _STOP_SECONDS = 15.0
 _RESTART_SECONDS = 0.5

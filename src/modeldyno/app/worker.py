@@ -8,10 +8,10 @@ import socket
 import msgspec
 
 from modeldyno.app.catalogue import build_catalogue
-from modeldyno.app.compose import environments_of, job_result, open_objects, open_store_of, places_of
+from modeldyno.app.compose import environments_of, job_result, open_objects, open_store_of
 from modeldyno.app.entropy import SystemEntropy
 from modeldyno.app.orders import OPENED, READY, keep_to_first_core, note, read_orders, run_child, tell, wait_for_go
-from modeldyno.app.places import Places
+from modeldyno.app.places import Places, places_of
 from modeldyno.clock import SystemClock
 from modeldyno.domain.job import Job
 from modeldyno.engine.parts import Options, Parts

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from modeldyno.app.compose import places_of
+from modeldyno.app.places import places_of
 from modeldyno.app.supervisor import serve
 from modeldyno.domain.errors import DynoError
 from modeldyno.settings import read_settings
