@@ -86,7 +86,7 @@ def _pages(port: int, size: int) -> list[bytes]:
     asked: dict[str, Any] = {"MaxResults": size}
     request = caught(_LIST, asked, port)
     sagemaker = client(port)
-    requests = []
+    requests: list[bytes] = []
     while len(requests) < 200:
         requests.append(with_body(request, asked))
         token = getattr(sagemaker, _LIST)(**asked).get("NextToken")

@@ -17,8 +17,8 @@ _SETTLE_SECONDS = 2.0
 
 
 def start(quick: bool) -> dict[str, Any]:
-    """From the start of the command to its line ``ready``; the files it reads are in the page cache (one start before
-    the first counted one sees to that)."""
+    """From the start of the command to its line ``ready``. One start before the first counted one sees to it that the
+    files are in the page cache and the modules compiled. `cpu_seconds`: of all three processes until then."""
     with tempfile.TemporaryDirectory() as folder:
         existing = Path(folder, "existing")
         store_jobs(existing, 100)

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SECONDS = 60.0
+
+
+# Compiled modules are kept, as where it is installed: in a folder of this run's own, so that nothing else is changed
+# or relied on. The first start fills it.
+_COMPILED = tempfile.TemporaryDirectory(prefix="benchmarks-compiled-")
+_ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+_ENVIRONMENT["PYTHONPYCACHEPREFIX"] = _COMPILED.name
 
 
 def _command(name: str) -> str:
@@ -41,7 +49,7 @@ def dyno_up(data_dir: Path, core: int | None = None) -> Iterator[Service]:
     """`dyno up` on a free port, ended in the end."""
     arguments = [_command("dyno"), "up", "--port", "0", "--data-dir", str(data_dir)]
     started_at = time.perf_counter()
-    process = subprocess.Popen([*_pinned(core), *arguments], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*_pinned(core), *arguments], stdout=subprocess.PIPE, text=True, env=_ENVIRONMENT)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -61,7 +69,7 @@ def moto_server(core: int | None = None) -> Iterator[Service]:
         port = int(free.getsockname()[1])
     command = [*_pinned(core), _command("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     started_at = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_ENVIRONMENT)
     try:
         deadline = time.monotonic() + _SECONDS
         while not _answers(port):
