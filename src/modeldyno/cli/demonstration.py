@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from modeldyno.app.compose import Dyno, build_environment, open_dyno
+from modeldyno.cli.jobs import stop_and_wait
 from modeldyno.cli.options import terminable
 from modeldyno.cli.packing import pack_model, pack_payload
 from modeldyno.cli.progress import follow
@@ -112,7 +113,11 @@ def _measure(dyno: Dyno, url: str, out: Path) -> int:
     except (BotoCoreError, ClientError) as error:
         raise ServiceError(f"The job was refused: {error}") from error
     _say(f"Measuring {', '.join(TYPES)} (job {name}) ...")
-    job = follow(dyno, REGION, name, Console())
+    try:
+        job = follow(dyno, REGION, name, Console())
+    except KeyboardInterrupt:
+        stop_and_wait(dyno, REGION, name)  # else it would go on when the service next starts here
+        raise
     result = dyno.result(REGION, name)
     typer.echo("")
     show(result, None)

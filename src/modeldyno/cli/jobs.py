@@ -117,6 +117,17 @@ def stop(
     typer.echo(f"{job}: {status}")
 
 
+def stop_and_wait(dyno: Dyno, region: str, name: str) -> None:
+    """Stop a job that somebody carries out, and wait for its end; one that has ended meanwhile stays as it is."""
+    from contextlib import suppress
+
+    from modeldyno.domain.errors import InvalidRequest
+
+    with suppress(InvalidRequest):
+        dyno.call("StopInferenceRecommendationsJob", {"JobName": name}, region)
+    wait_until_ended(dyno, region, name)
+
+
 def wait_until_ended(dyno: Dyno, region: str, name: str, seconds: float = _STOP_SECONDS) -> str:
     """Wait until a stopping job has ended, for so long at most; its status then."""
     import time

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from rich.text import Text
 from modeldyno.app.compose import Dyno, open_dyno
 from modeldyno.app.supervisor import local_worker
 from modeldyno.cli.detection import detect
-from modeldyno.cli.jobs import RECOMMEND_BUCKET, forget_inputs, wait_until_ended
+from modeldyno.cli.jobs import RECOMMEND_BUCKET, forget_inputs, stop_and_wait
 from modeldyno.cli.options import terminable
 from modeldyno.cli.packing import pack_model, pack_payload
 from modeldyno.cli.progress import follow
@@ -131,16 +130,10 @@ def _see_through(dyno: Dyno, region: str, name: str, output: Output) -> int:
             status = 0 if job.status is JobStatus.COMPLETED else 1
         except KeyboardInterrupt:
             tell("Stopping the job ...")
-            _stop(dyno, region, name)
+            stop_and_wait(dyno, region, name)
             status = INTERRUPTED
     _answer(dyno, region, name, output)
     return status
-
-
-def _stop(dyno: Dyno, region: str, name: str) -> None:
-    with suppress(InvalidRequest):  # it ended meanwhile
-        dyno.call("StopInferenceRecommendationsJob", {"JobName": name}, region)
-    wait_until_ended(dyno, region, name)
 
 
 def _answer(dyno: Dyno, region: str, name: str, output: Output) -> None:

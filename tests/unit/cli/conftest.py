@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.stored import REGION, add_job, finish
 from typer.testing import CliRunner, Result
 
 from modeldyno.app.compose import Dyno, open_dyno
 from modeldyno.cli.commands import app
 from modeldyno.domain.job import Job
 from modeldyno.settings import Settings
+from tests.unit.cli.stored import REGION, add_job, finish
 
 Run = Callable[..., Result]
 

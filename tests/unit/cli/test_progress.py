@@ -6,12 +6,12 @@ import io
 import threading
 
 from rich.console import Console
-from tests.unit.cli.stored import REGION, add_job, begin, finish, measured, window
 
 from modeldyno.app.compose import Dyno
 from modeldyno.cli.progress import Lines, Watcher, follow
 from modeldyno.domain.job import JobStatus
 from modeldyno.domain.trial import TrialStatus
+from tests.unit.cli.stored import REGION, add_job, begin, finish, measured, window
 
 
 def plain() -> tuple[Console, io.StringIO]:

@@ -106,12 +106,13 @@
     return [Math.max(0, low - room), high + room];
   };
 
-  const label = (u, point, x, y) => {
+  const disc = (u, point, x, y) => {
     const ctx = u.ctx;
     const scale = devicePixelRatio;
-    const radius = 9 * scale;
     ctx.beginPath();
-    ctx.arc(x, y, radius, 0, 2 * Math.PI);
+    ctx.arc(x, y, 9 * scale, 0, 2 * Math.PI);
+    ctx.fillStyle = colour("card");
+    ctx.fill();
     ctx.fillStyle = colour(point.pareto ? "accent" : "muted");
     ctx.globalAlpha = point.pareto ? 1 : 0.65;
     ctx.fill();
@@ -121,11 +122,29 @@
     ctx.textAlign = "center";
     ctx.textBaseline = "middle";
     ctx.fillText(String(point.rank), x, y + 0.5 * scale);
+  };
+
+  // Names stand right of, left of, above or below their disc: wherever they cover nothing. Where there is no room, none.
+  const names = (u, placed) => {
+    const ctx = u.ctx;
+    const scale = devicePixelRatio;
+    const { left, top, width, height } = u.bbox;
+    const taken = placed.map(({ x, y }) => [x - 9 * scale, y - 9 * scale, x + 9 * scale, y + 9 * scale]);
     ctx.fillStyle = colour("text");
     ctx.font = `${12 * scale}px system-ui, sans-serif`;
-    const left = x > u.bbox.left + u.bbox.width * 0.72;
-    ctx.textAlign = left ? "right" : "left";
-    ctx.fillText(point.name, x + (left ? -14 : 14) * scale, y);
+    ctx.textAlign = "left";
+    ctx.textBaseline = "middle";
+    for (const { point, x, y } of placed) {
+      const long = ctx.measureText(point.name).width;
+      const half = 7 * scale;
+      const spots = [[x + 14 * scale, y], [x - 14 * scale - long, y], [x - long / 2, y - 18 * scale], [x - long / 2, y + 18 * scale]];
+      const boxes = spots.map(([at, middle]) => [at, middle - half, at + long, middle + half]);
+      const free = boxes.findIndex(([a, b, c, d]) => a > left && c < left + width && b > top && d < top + height
+        && taken.every(([e, f, g, h]) => c < e || a > g || d < f || b > h));
+      if (free < 0) continue;
+      taken.push(boxes[free]);
+      ctx.fillText(point.name, ...spots[free]);
+    }
   };
 
   const pareto = (place) => {
@@ -133,8 +152,11 @@
     const xs = points.map((point) => point.latency_ms);
     const costs = points.map((point) => point.usd_per_million);
     const front = points.map((point) => (point.pareto ? point.usd_per_million : null));
-    const many = points.length > 12;
-    const labels = (u) => points.forEach((point) => label(u, many ? { ...point, name: "" } : point, u.valToPos(point.latency_ms, "x", true), u.valToPos(point.usd_per_million, "y", true)));
+    const draw = (u) => {
+      const placed = points.map((point) => ({ point, x: u.valToPos(point.latency_ms, "x", true), y: u.valToPos(point.usd_per_million, "y", true) }));
+      placed.forEach(({ point, x, y }) => disc(u, point, x, y));
+      names(u, placed);
+    };
     const options = {
       width: place.clientWidth, height: 330, legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { show: false } },
@@ -148,7 +170,7 @@
         series("cost", "muted", { paths: () => null, points: { show: false } }),
         series("front", "accent", { spanGaps: true, width: 1.5, dash: [6, 4], points: { show: false } }),
       ],
-      hooks: { draw: [labels] },
+      hooks: { draw: [draw] },
     };
     return new uPlot(options, [xs, costs, front], place);
   };
