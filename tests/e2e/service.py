@@ -223,8 +223,8 @@ def running(
     """A started service, ended at the end; nothing of its trials may be left then."""
     service = Service(root, config)
     prepare(service)
-    service.start()
     try:
+        service.start()
         yield service
     finally:
         service.end()

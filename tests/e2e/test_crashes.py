@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.service import Service, running, until
 
 from modeldyno.store.sql import open_store
+from tests.e2e.service import Service, running, until
 
 LOAD = {"TrafficType": "PHASES", "Phases": [{"InitialNumberOfUsers": 4, "SpawnRate": 0, "DurationInSeconds": 3}]}
 POINTS = {

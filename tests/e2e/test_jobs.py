@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.service import Service, running, until
 
 from modeldyno.testing.truth_server import read_record, true_per_second
+from tests.e2e.service import Service, running, until
 
 SHORT = {"TrafficType": "PHASES", "Phases": [{"InitialNumberOfUsers": 4, "SpawnRate": 0, "DurationInSeconds": 5}]}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+
 from tests.e2e.service import Service, running
 
 

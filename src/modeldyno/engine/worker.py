@@ -16,6 +16,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from modeldyno.domain.errors import DynoError, TrialFailure
+from modeldyno.domain.failure import failures_text
 from modeldyno.domain.host import place
 from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.plan import plan
@@ -255,9 +256,4 @@ def _verdict(trials: Sequence[Trial], note: str = "") -> tuple[JobStatus, str | 
     """COMPLETED when any trial succeeded; else FAILED with every reason, each once."""
     if any(trial.status is TrialStatus.COMPLETED for trial in trials):
         return JobStatus.COMPLETED, None
-    reasons: dict[str, None] = {note: None} if note else {}
-    for trial in trials:
-        if trial.failure_reason:
-            tail = f" Last lines of its log: {trial.log_tail}" if trial.log_tail else ""
-            reasons[f"{trial.failure_reason}{tail}"] = None
-    return JobStatus.FAILED, " ".join(reasons) or "No trial was run."
+    return JobStatus.FAILED, failures_text(trials, note)

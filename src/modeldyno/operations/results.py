@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from modeldyno.domain.failure import failure_text
 from modeldyno.domain.job import Job
-from modeldyno.domain.names import keep_end
 from modeldyno.domain.recommend import Outcome, Recommendation, outcome_of
 from modeldyno.domain.trial import Trial, TrialStatus
 from modeldyno.operations.shapes import Shape
@@ -51,7 +51,7 @@ def step_shape(job: Job, trial: Trial) -> Shape:
 def _failure(trial: Trial) -> str | None:
     if trial.status is not TrialStatus.FAILED or trial.failure_reason is None:
         return None
-    return keep_end(trial.failure_reason, FAILURE_CHARACTERS)
+    return failure_text(trial.failure_reason, trial.log_tail, FAILURE_CHARACTERS)
 
 
 def _metrics(outcome: Outcome) -> Shape:

@@ -1,11 +1,10 @@
 """Which trials a job becomes."""
 
-from tests.unit.domain.builders import a_spec, a_type
-
 from modeldyno.domain.catalog import Catalogue, InstanceType
 from modeldyno.domain.host import Cgroup, Host
 from modeldyno.domain.job import Candidate, JobSpec, JobType
 from modeldyno.domain.plan import Plan, plan
+from tests.unit.domain.builders import a_spec, a_type
 
 HOST = Host("h", (0, 1), 16_000, "x86_64", Cgroup.V1, root=True)
 WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"

@@ -1,12 +1,12 @@
 """Ranking of measured trials, and what they cost."""
 
 import pytest
-from tests.unit.domain.builders import a_job, a_spec, a_trial, a_type
 
 from modeldyno.domain.job import JobType, StoppingRules
 from modeldyno.domain.recommend import outcome_of, pareto_front, recommend
 from modeldyno.domain.result import result_document
 from modeldyno.domain.trial import TrialStatus
+from tests.unit.domain.builders import a_job, a_spec, a_trial, a_type
 
 
 def test_the_cheapest_inference_is_first_and_unpriced_types_are_last_by_throughput() -> None:
