@@ -91,9 +91,9 @@ class Service:
 
     def start(self, *options: str) -> Service:
         """Start it and wait for its ready line."""
-        command = [sys.executable, "-m", "modeldyno", "up", "--port", "0", "--data-dir", str(self.data)]
+        command = [sys.executable, "-P", "-m", "modeldyno", "up", "--port", "0", "--data-dir", str(self.data)]
         self.process = subprocess.Popen(
-            [*command, "--config", str(self.config), *options], stdout=subprocess.PIPE, text=True
+            [*command, "--config", str(self.config), *options], stdout=subprocess.PIPE, text=True, cwd=self.root
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

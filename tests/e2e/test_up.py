@@ -113,3 +113,18 @@ def test_jobs_and_models_are_there_after_a_restart(tmp_path: Path) -> None:
         service.end()
         service.start()
         assert service.client.describe_model(ModelName="kept")["ModelName"] == "kept"
+
+
+def test_modules_of_the_directory_it_is_started_in_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    for name in ("uv", "msgspec", "modeldyno"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a stray module')")
+    with running(tmp_path) as service:
+        assert set(service.children()) == {"front", "worker"}
+
+
+def test_the_configuration_of_the_directory_it_is_started_in_is_found(tmp_path: Path) -> None:
+    (tmp_path / "dyno.toml").write_text("prot = 1")
+    command = [sys.executable, "-m", "modeldyno", "up", "--data-dir", str(tmp_path / "data")]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert ended.returncode != 0
+    assert "unknown field `prot`" in ended.stderr

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _STOP_SECONDS = 15.0
 _RESTART_SECONDS = 0.5
+_SHORT_LIFE_SECONDS = 2.0
+_LONGEST_PAUSE_SECONDS = 10.0
 _ORPHANED_LOCK_SECONDS = 10.0
 
 
@@ -49,6 +52,7 @@ class Child:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # no module of the directory that the user happens to be in
                 "-m",
                 f"modeldyno.app.{self.name}",
                 stdin=asyncio.subprocess.PIPE,
@@ -142,14 +146,31 @@ async def _serve(
 
 
 async def _keep(child: Child) -> None:
-    """Start the child again whenever it ends."""
+    """Start the child again whenever it ends; after each short life with a longer pause."""
+    pauses = Pauses()
     while True:
         await child.ended()
-        await asyncio.sleep(_RESTART_SECONDS)
+        await asyncio.sleep(pauses.next())
         with contextlib.suppress(ServiceError):
             await child.start()
             child.go()
             await child.heard(READY)
+
+
+class Pauses:
+    """Seconds before a start: few at first, doubled after each life that was short."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._pause = _RESTART_SECONDS / 2
+
+    def next(self) -> float:
+        """The pause before the next start."""
+        lived = time.monotonic() - self._began
+        short = lived < _SHORT_LIFE_SECONDS + self._pause
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS) if short else _RESTART_SECONDS
+        self._began = time.monotonic()
+        return self._pause
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -227,11 +248,14 @@ def local_worker(dyno: Dyno) -> Iterator[None]:
 
 def _keep_worker(settings: Settings, places: Places, stop: threading.Event) -> None:
     lock = DirectoryLock(places)
+    pauses = Pauses()
     try:
         while not stop.is_set():
             if lock.try_acquire():
                 asyncio.run(_work(settings, places, lock, stop))
-            stop.wait(0.5)
+                stop.wait(pauses.next())
+            else:
+                stop.wait(_RESTART_SECONDS)
     finally:
         lock.release()
 

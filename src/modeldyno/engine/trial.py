@@ -18,6 +18,7 @@ from modeldyno.domain.quality import flags_of, price_flags
 from modeldyno.domain.saturation import SaturationSearch, relative_half_width
 from modeldyno.domain.stopping import Hold, Measured, PatternPolicy, Policy, Stop, Users
 from modeldyno.domain.trial import TrialResult, TrialStatus
+from modeldyno.engine.defects import defect_text, told
 from modeldyno.engine.materials import Material
 from modeldyno.engine.parts import Parts
 from modeldyno.ports import Claim, DeployRequest, Instance, LoadSession, LoadTarget, LogLine, Tag, Usage
@@ -70,6 +71,9 @@ class TrialRun:
             raise
         except (ServiceError, OSError) as error:
             await self._finish(TrialStatus.FAILED, failure_reason=f"The trial could not be run on this host: {error}")
+        except Exception as defect:  # repeated, it would come to the same, for ever
+            self._parts.note(defect_text(f"trial {self._tag.unit}", defect))
+            await self._finish(TrialStatus.FAILED, failure_reason=f"Dyno could not run the trial: {told(defect)}")
         else:
             status = TrialStatus.FAILED if failure else TrialStatus.COMPLETED
             reason, tail = failure or (None, "")

@@ -21,6 +21,7 @@ from modeldyno.domain.host import place
 from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.plan import plan
 from modeldyno.domain.trial import Placement, Trial, TrialStatus
+from modeldyno.engine.defects import defect_text, told
 from modeldyno.engine.materials import Materials
 from modeldyno.engine.parts import Parts
 from modeldyno.engine.trial import TrialRun
@@ -28,6 +29,8 @@ from modeldyno.ports import Claim, LogLine, Tag
 
 _FENCE_SHARE = 0.7
 _PRUNE_EVERY_SECONDS = 3600.0
+# Chosen: more interruptions of one trial than any outage or row of restarts makes, and an end of it within minutes.
+MOST_ATTEMPTS = 50
 
 
 class Worker:
@@ -143,12 +146,18 @@ class Worker:
         except TrialFailure as fault:
             await self._finish(job, JobStatus.FAILED, fault.reason)
             return
+        except (DynoError, OSError):
+            raise  # the surroundings: the database is away, the disk is full; it is tried again
+        except Exception as defect:  # tried again, it would come to the same, for ever
+            self._parts.note(defect_text(f"job {job.name}", defect))
+            await self._finish(job, JobStatus.FAILED, f"Dyno could not plan the job: {told(defect)}")
+            return
         if not planned.trials:
             await self._finish(job, JobStatus.FAILED, " ".join(planned.notes))
             return
         now = self._parts.clock.now()
         if await asyncio.to_thread(self._parts.store.plan_job, job.id, planned.trials, planned.notes, now):
-            await self._say(job, f"Planned {len(planned.trials)} trials.", *planned.notes)
+            await self._say(job, _planned(len(planned.trials)), *planned.notes)
 
     async def _claim_all(self, active: Sequence[Job]) -> None:
         if not self._running and not await asyncio.to_thread(self._parts.permit.try_acquire):
@@ -173,10 +182,24 @@ class Worker:
         tag = Tag(installation, self._id, claim.trial.id, claim.trial.attempt)
         keep = {str(other) for other in self._running}
         await asyncio.to_thread(self._parts.backend.remove_orphans, installation, self._id, keep)
+        if claim.trial.attempt > MOST_ATTEMPTS:
+            await self._give_up(claim)
+            return
         run = TrialRun(self._parts, claim, tag, lambda: self._materials.of(claim.job))
         task = asyncio.create_task(run.run(), name=str(tag))
         self._running[tag] = (claim, task)
         task.add_done_callback(lambda done: self._ended(tag, done))
+
+    async def _give_up(self, claim: Claim) -> None:
+        """A trial that ends its worker, or fills the disk, every time would be repeated for ever."""
+        reason = (
+            f"The trial was begun {MOST_ATTEMPTS} times and never came to an end: each time it was interrupted, by the "
+            "end of its worker or because the database or the disk could not be used."
+        )
+        trial, now = claim.trial, self._parts.clock.now()
+        write = self._parts.store.finish_trial
+        await asyncio.to_thread(write, trial.id, trial.attempt, TrialStatus.FAILED, now, failure_reason=reason)
+        await self._say(claim.job, f"{TrialStatus.FAILED}: {reason}")
 
     def _ended(self, tag: Tag, task: asyncio.Task[None]) -> None:
         claim, _ = self._running.pop(tag)
@@ -257,3 +280,7 @@ def _verdict(trials: Sequence[Trial], note: str = "") -> tuple[JobStatus, str | 
     if any(trial.status is TrialStatus.COMPLETED for trial in trials):
         return JobStatus.COMPLETED, None
     return JobStatus.FAILED, failures_text(trials, note)
+
+
+def _planned(trials: int) -> str:
+    return f"Planned {trials} trials." if trials != 1 else "Planned 1 trial."
