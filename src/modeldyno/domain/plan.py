@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -29,6 +30,7 @@ MAX_DEFAULT_TYPES = 8
 """Types of a Default job that names none. Source: the SageMaker console offers "up to 8 instance types"."""
 MAX_DEFAULT_TRIALS = 10
 """Trials of a Default job. Source: InferenceRecommendations holds at most 10 (botocore)."""
+_WHOLE = re.compile("[0-9]{1,9}")
 _DEPLOY_SECONDS = 5.0
 _SEARCH_SECONDS = 25.0
 
@@ -160,7 +162,7 @@ def _trial(endpoint: str, index: int, draft: _Draft, spec: JobSpec, choice: Imag
         return trial
     default = str(math.ceil(draft.kind.vcpus or 1))
     workers = environment.get(WORKERS_VARIABLE, default)
-    return replace(trial, workers=int(workers) if workers.isdigit() else None)
+    return replace(trial, workers=int(workers) if _WHOLE.fullmatch(workers) else None)
 
 
 def _told(draft: _Draft) -> str:

@@ -11,6 +11,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MOST_USERS = 10_000
+"""Users of a pattern at most. Chosen: each holds a connection and so a port of its own, of which Linux gives clients
+28,232 (ip_local_port_range); and what a user costs is taken from the host that is measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -43,6 +47,13 @@ class Traffic:
         if self.stairs is not None:
             return self.stairs.duration_seconds
         return sum(phase.duration_seconds for phase in self.phases)
+
+    @property
+    def most_users(self) -> int:
+        """The users at its highest point."""
+        if self.stairs is not None:
+            return self.stairs.steps * self.stairs.users_per_step
+        return max(phase.initial_users + phase.spawn_per_minute * phase.duration_seconds // 60 for phase in self.phases)
 
 
 @dataclass(frozen=True, slots=True)

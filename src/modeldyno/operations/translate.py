@@ -14,7 +14,7 @@ from modeldyno.domain.errors import InputFault, InvalidRequest
 from modeldyno.domain.images import classify
 from modeldyno.domain.job import Candidate, JobSpec, JobType, LatencyThreshold, StoppingRules
 from modeldyno.domain.model import ModelSource, PayloadSource
-from modeldyno.domain.traffic import Phase, Stairs, Traffic
+from modeldyno.domain.traffic import MOST_USERS, Phase, Stairs, Traffic
 from modeldyno.domain.units import parse_percentile
 from modeldyno.operations.context import Context
 from modeldyno.operations.limits import check_documented, check_jumps
@@ -57,9 +57,7 @@ def job_spec(context: Context, params: Shape) -> Translation:
     job_type = JobType(name(params, "JobType"))
     problems = [*_missing(source), *_type_problems(context, job_type, config, source)]
     traffic = _traffic(struct(config, "TrafficPattern"), problems)
-    duration = integer(config, "JobDurationInSeconds")
-    if traffic and duration is not None and traffic.duration_seconds > duration:
-        problems.append("Total Traffic duration (across) should not be more than Job duration.")
+    problems += _traffic_problems(traffic, integer(config, "JobDurationInSeconds"))
     rules = _rules(struct(params, "StoppingConditions"), problems)
     candidates = _candidates(config, source, problems) if job_type is JobType.ADVANCED else ()
     if problems:
@@ -77,7 +75,7 @@ def job_spec(context: Context, params: Shape) -> Translation:
         traffic=traffic,
         max_tests=integer(limits, "MaxNumberOfTests"),
         max_parallel=integer(limits, "MaxParallelOfTests") or 1,
-        duration_seconds=duration,
+        duration_seconds=integer(config, "JobDurationInSeconds"),
         seed=context.entropy.seed(),
     )
     return Translation(spec, (*source.notes, *_effectless(config)))
@@ -178,6 +176,15 @@ def _traffic(pattern: Shape, problems: list[str]) -> Traffic | None:
         for place, phase in enumerate(structs(pattern, "Phases"), 1)
     ]
     return Traffic(phases=tuple(Phase(*phase) for phase in phases if phase)) if all(phases) else None
+
+
+def _traffic_problems(traffic: Traffic | None, duration: int | None) -> list[str]:
+    problems: list[str] = []
+    if traffic and duration is not None and traffic.duration_seconds > duration:
+        problems.append("Total Traffic duration (across) should not be more than Job duration.")
+    if traffic and traffic.most_users > MOST_USERS:
+        problems.append(f"The TrafficPattern rises to {traffic.most_users} users; Dyno simulates {MOST_USERS} at most.")
+    return problems
 
 
 def _integers(of: Shape, what: str, members: tuple[str, str, str], problems: list[str]) -> tuple[int, int, int] | None:

@@ -1,5 +1,7 @@
 """Which trials a job becomes."""
 
+import pytest
+
 from modeldyno.domain.catalog import Catalogue, InstanceType
 from modeldyno.domain.host import Cgroup, Host
 from modeldyno.domain.job import Candidate, JobSpec, JobType
@@ -45,6 +47,12 @@ def test_a_named_type_that_the_host_cannot_be_stays_in_the_plan_to_fail_by_name(
 def test_workers_that_the_user_has_set_are_not_tuned() -> None:
     result = planned(a_spec(supported_instance_types=("two",), environment={WORKERS: "3"}), a_type("two", 2))
     assert [(trial.tuned, trial.workers) for trial in result.trials] == [({}, 3)]
+
+
+@pytest.mark.parametrize("workers", ["\u00b2", "\u0663", "-1", "9" * 1024, "", "two"])
+def test_workers_that_are_no_number_are_left_to_the_trial(workers: str) -> None:
+    result = planned(a_spec(supported_instance_types=("two",), environment={WORKERS: workers}), a_type("two", 2))
+    assert [(trial.environment[WORKERS], trial.workers) for trial in result.trials] == [(workers, None)]
 
 
 def test_an_own_server_is_tried_once_a_type_and_its_workers_are_not_guessed() -> None:

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.domain.builders import a_spec
-from tests.unit.engine.world import TYPES, World
 
 from modeldyno.domain.errors import StoreUnreachable
 from modeldyno.domain.job import Candidate, JobStatus, JobType, LatencyThreshold, StoppingRules
 from modeldyno.domain.traffic import Phase, Traffic
 from modeldyno.domain.trial import Placement, TrialSpec, TrialStatus
+from modeldyno.engine.worker import MOST_ATTEMPTS
 from modeldyno.ports import Claim, Tag
 from modeldyno.testing.clock import FastClock
 from modeldyno.testing.fake_load import FakeServer
+from tests.unit.domain.builders import a_spec
+from tests.unit.engine.world import TYPES, World
 
 
 @pytest.fixture
@@ -233,6 +234,48 @@ async def test_a_database_that_is_away_for_long_fails_no_trial(world: World) -> 
         store.cut = False
         assert (await world.ended()).status is JobStatus.COMPLETED
     assert world.trials()[0].attempt > 1
+
+
+async def test_a_job_that_cannot_be_planned_because_of_a_defect_fails_and_is_not_tried_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any) -> Any:
+        raise ValueError("of nobody's making")
+
+    monkeypatch.setattr("modeldyno.engine.worker.plan", broken)
+    world.submit()
+    async with world.worker():
+        job = await world.ended()
+    assert job.status is JobStatus.FAILED
+    assert "Dyno could not plan the job: ValueError: of nobody's making." in (job.failure_reason or "")
+    assert any("Traceback" in note for note in world.notes)
+
+
+async def test_a_trial_that_meets_a_defect_fails_and_is_not_repeated_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: Any, **more: Any) -> Any:
+        raise ZeroDivisionError("of nobody's making")
+
+    monkeypatch.setattr("modeldyno.engine.trial.figures_of", broken)
+    world.submit()
+    async with world.worker():
+        job = await world.ended()
+    assert job.status is JobStatus.FAILED
+    assert "Dyno could not run the trial: ZeroDivisionError" in (job.failure_reason or "")
+    assert world.trials()[0].attempt == 1
+
+
+async def test_a_trial_that_is_interrupted_every_time_is_given_up_in_the_end(world: World) -> None:
+    store = Cut(world.store, "add_window")
+    store.cut = True
+    world.submit("job")
+    world.submit("next", environment={"BEHAVIOUR": "exits"})
+    async with world.worker(store=store):
+        job = await world.ended()
+        await world.ended("next")
+    assert job.status is JobStatus.FAILED
+    assert f"begun {MOST_ATTEMPTS} times and never came to an end" in (job.failure_reason or "")
 
 
 class Cut:

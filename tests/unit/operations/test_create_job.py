@@ -177,6 +177,20 @@ def change(path: str, value: Any) -> Callable[[Any], None]:
             change("InputConfig.JobDurationInSeconds", 200),
             r"Total Traffic duration \(across\) should not be more than Job duration\.",
         ),
+        (
+            change("InputConfig.TrafficPattern.Phases.0.InitialNumberOfUsers", 2**31 - 1),
+            r"rises to 21474\d+ users; Dyno simulates 10000 at most",
+        ),
+        (
+            change(
+                "InputConfig.TrafficPattern",
+                {
+                    "TrafficType": "STAIRS",
+                    "Stairs": {"DurationInSeconds": 60, "NumberOfSteps": 2**31 - 1, "UsersPerStep": 3},
+                },
+            ),
+            "rises to 6442450941 users",
+        ),
         (change("StoppingConditions", {"MaxInvocations": 0}), "MaxInvocations is 0"),
         (
             change("StoppingConditions", {"ModelLatencyThresholds": [{"Percentile": "95", "ValueInMilliseconds": 5}]}),
