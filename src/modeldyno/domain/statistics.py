@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special  # not scipy.stats: it takes a second and 60 MB to import
 
 from modeldyno.domain.latency import LatencyHistogram, bucket_bounds_ns
 from modeldyno.domain.measurement import Window, merged_latency
@@ -47,8 +47,21 @@ def throughput_interval(windows: Sequence[Window], confidence: float = CONFIDENC
     rates = np.array([window.per_second for window in windows])
     value = sum(window.succeeded for window in windows) / seconds
     effective = max(2.0, len(rates) * _independence(rates))
-    half = float(stats.t.ppf((1 + confidence) / 2, effective - 1) * rates.std(ddof=1) / math.sqrt(effective))
+    half = _student(confidence, effective - 1) * float(rates.std(ddof=1)) / math.sqrt(effective)
     return Interval(value, max(0.0, value - half), value + half)
+
+
+def _student(confidence: float, freedom: float) -> float:
+    """The two-sided quantile of Student's distribution."""
+    return float(special.stdtrit(freedom, (1 + confidence) / 2))
+
+
+def _binomial_quantile(share: float, count: int, chance: float) -> int:
+    """The least k with P(X <= k) >= share, of `count` draws that succeed with `chance`."""
+    guess = max(0, math.floor(special.bdtrik(share, count, chance)) - 1)
+    while special.bdtr(guess, count, chance) < share:
+        guess += 1
+    return guess
 
 
 def _independence(values: np.ndarray) -> float:
@@ -72,8 +85,8 @@ def quantile_interval_ns(
     if effective < 1:
         return None
     tail = (1 - confidence) / 2
-    low = int(stats.binom.ppf(tail, effective, fraction)) / effective
-    high = (int(stats.binom.ppf(1 - tail, effective, fraction)) + 1) / effective
+    low = _binomial_quantile(tail, effective, fraction) / effective
+    high = (_binomial_quantile(1 - tail, effective, fraction) + 1) / effective
     if low <= 0 or high > 1:
         return None
     bounds = latency.quantile_ns(low), latency.quantile_ns(high)
@@ -125,11 +138,14 @@ def trend(windows: Sequence[Window], confidence: float = 0.99) -> float:
     if len(windows) < 5:
         return 0.0
     rates = np.array([window.per_second for window in windows])
-    fit = stats.linregress(np.arange(len(rates)), rates)
     mean = float(rates.mean())
-    if mean <= 0 or math.isnan(fit.pvalue) or fit.pvalue > 1 - confidence:
+    times = np.arange(len(rates)) - (len(rates) - 1) / 2
+    slope = float((times * rates).sum() / (times**2).sum())
+    rest = rates - mean - slope * times
+    error = math.sqrt(float((rest**2).sum()) / (len(rates) - 2) / float((times**2).sum()))
+    if mean <= 0 or abs(slope) <= _student(confidence, len(rates) - 2) * error:
         return 0.0
-    return float(fit.slope) * (len(rates) - 1) / mean
+    return slope * (len(rates) - 1) / mean
 
 
 def passes_ns(latency: LatencyHistogram, percentile: float, limit_ns: float, alpha: float) -> bool | None:
@@ -180,5 +196,5 @@ def relative_difference(a: Sequence[float], b: Sequence[float], confidence: floa
     if error == 0:
         return Difference(math.expm1(shift), math.expm1(shift), math.expm1(shift))
     freedom = (errors[0] + errors[1]) ** 2 / (errors[0] ** 2 / (len(first) - 1) + errors[1] ** 2 / (len(second) - 1))
-    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
+    half = _student(confidence, freedom) * error
     return Difference(math.expm1(shift), math.expm1(shift - half), math.expm1(shift + half))
