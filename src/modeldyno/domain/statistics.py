@@ -1,5 +1,8 @@
 """How sure a figure is: intervals, warm-up, trend, and tests that may be looked at again and again.
 
+`scipy` is loaded where it is first used: it takes a third of a second, which a start should not wait for (`scipy.stats`
+takes two and 60 MB, and is not used).
+
 Sources: order statistics for quantiles and early stopping, MLPerf LoadGen (early_stopping.md); truncation, White,
 "An effective truncation heuristic for bias reduction in simulation output" (MSER); alpha spending over looks with
 p-values that sum to the level, a Bonferroni bound (union bound) over geometrically spaced looks.
@@ -12,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special  # not scipy.stats: it takes a second and 60 MB to import
 
 from modeldyno.domain.latency import LatencyHistogram, bucket_bounds_ns
 from modeldyno.domain.measurement import Window, merged_latency
@@ -53,12 +55,16 @@ def throughput_interval(windows: Sequence[Window], confidence: float = CONFIDENC
 
 def _student(confidence: float, freedom: float) -> float:
     """The two-sided quantile of Student's distribution."""
+    from scipy import special
+
     return float(special.stdtrit(freedom, (1 + confidence) / 2))
 
 
 def _binomial_quantile(share: float, count: int, chance: float) -> int:
     """The least k with P(X <= k) >= share, of `count` draws that succeed with `chance`."""
-    guess = max(0, math.floor(special.bdtrik(share, count, chance)) - 1)
+    from scipy import special
+
+    guess = max(0, math.floor(float(special.bdtrik(share, count, chance))) - 1)
     while special.bdtr(guess, count, chance) < share:
         guess += 1
     return guess
@@ -155,6 +161,8 @@ def passes_ns(latency: LatencyHistogram, percentile: float, limit_ns: float, alp
     regularised incomplete
     beta function of the latencies over and under the limit.
     """
+    from scipy import special
+
     over = over_limit(latency, limit_ns)
     under = latency.count - over
     share = percentile / 100
