@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from modeldyno.domain.job import StoppingRules
 from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.domain.statistics import independence_of, quantile_interval_ns, throughput_interval
 from modeldyno.domain.stopping import Measured, percentile_ms
 from modeldyno.domain.trial import Figures
 
@@ -41,7 +42,22 @@ def figures_of(
         memory_percent=memory,
         memory_peak_bytes=peak,
         generator_cpu_percent=100.0 * sum(window.generator_cpu_seconds for window in windows) / seconds,
+        first_window=windows[0].sequence,
+        last_window=windows[-1].sequence,
+        **_intervals(windows, rules.percentile / 100),
     )
+
+
+def _intervals(windows: Sequence[Window], fraction: float) -> dict[str, float | None]:
+    """The 95% intervals of capacity and latency."""
+    throughput = throughput_interval(windows)
+    latency = quantile_interval_ns(merged_latency(windows), fraction, independence=independence_of(windows, fraction))
+    return {
+        "capacity_low_per_minute": throughput.low * 60 if throughput else None,
+        "capacity_high_per_minute": throughput.high * 60 if throughput else None,
+        "latency_low_ms": latency[0] / 1e6 if latency else None,
+        "latency_high_ms": latency[1] / 1e6 if latency else None,
+    }
 
 
 def _cpu_percent(windows: Sequence[Window]) -> float | None:

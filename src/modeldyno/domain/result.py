@@ -48,6 +48,8 @@ def _job(job: Job) -> Document:
 
 def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> Document:
     kind = row.trial.spec.instance_type
+    assert row.trial.result is not None  # only completed trials become rows
+    figures = row.trial.result.figures
     return {
         "rank": rank,
         "id": row.id,
@@ -57,6 +59,10 @@ def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> D
         "capacity_per_minute": row.outcome.capacity_per_minute,
         "latency_ms": row.outcome.latency_ms,
         "percentile": job.spec.rules.percentile,
+        "capacity_low_per_minute": _scaled(figures.capacity_low_per_minute, row.outcome.instance_count),
+        "capacity_high_per_minute": _scaled(figures.capacity_high_per_minute, row.outcome.instance_count),
+        "latency_low_ms": figures.latency_low_ms,
+        "latency_high_ms": figures.latency_high_ms,
         "cpu_percent": row.outcome.cpu_percent,
         "memory_percent": row.outcome.memory_percent,
         "cost_per_hour_usd": row.outcome.cost_per_hour_usd,
@@ -67,6 +73,10 @@ def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> D
         "instance_count": row.outcome.instance_count,
         "pareto": pareto,
     }
+
+
+def _scaled(value: float | None, instances: int) -> float | None:
+    return None if value is None else value * instances
 
 
 def _trial(trial: Trial, windows: Sequence[Window]) -> Document:

@@ -101,6 +101,12 @@ class Figures:
     memory_percent: float | None = None
     memory_peak_bytes: int | None = None
     generator_cpu_percent: float | None = None
+    capacity_low_per_minute: float | None = None
+    capacity_high_per_minute: float | None = None
+    latency_low_ms: float | None = None
+    latency_high_ms: float | None = None
+    first_window: int | None = None
+    last_window: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
