@@ -6,22 +6,24 @@ import os
 import platform
 import re
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+Rows = dict[str, dict[str, dict[str, Any]]]
 
-def repeated(
-    measures: Mapping[str, Callable[[], dict[str, float]]], repeats: int
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """Take every measure in turn, so many times: what else the machine does meanwhile meets all of them.
 
-    Each gives named figures; the answer has for every figure its median and its values in the order of time.
-    """
+def repeated(measures: Mapping[str, Callable[[], dict[str, float]]], repeats: int) -> Rows:
+    """Take every measure in turn, so many times: what else the machine does meanwhile meets all of them."""
     taken: dict[str, list[dict[str, float]]] = {name: [] for name in measures}
     for _ in range(repeats):
         for name, measure in measures.items():
             taken[name].append(measure())
+    return medians(taken)
+
+
+def medians(taken: Mapping[str, Sequence[Mapping[str, float]]]) -> Rows:
+    """For every figure of every row its median, and its values in the order of time."""
     return {
         name: {
             figure: {
