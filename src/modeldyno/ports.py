@@ -241,9 +241,11 @@ class LoadSession(Protocol):
     """A running generator process."""
 
     async def set_users(self, users: int, *, redraw: bool = False) -> None:
-        """Change the number of closed-loop users, from the next window on (at once where there were none).
+        """Change the number of closed-loop users at once; `redraw`: open all connections anew.
 
-        A window that is open keeps the number it has. `redraw`: open all connections anew.
+        The open window ends here, however short it is (marked `settling` where it is shorter than a window); a
+        settling window of `measurement.SETTLE_SECONDS` follows, then ordinary ones. Where nothing changes, nothing is
+        cut.
         """
         ...
 

@@ -25,7 +25,7 @@ def payloads(tmp_path):
 class TestProcessGenerator(LoadGeneratorContract):
     @pytest.fixture
     def generator(self):
-        return ProcessGenerator(window_seconds=0.1)
+        return ProcessGenerator(window_seconds=0.1, settle_seconds=0.03)
 
     @pytest.fixture
     def target(self, payloads):

@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 
 from modeldyno.domain.latency import LatencyHistogram
 
+WINDOW_SECONDS = 1.0
+"""Length of a window while the load is constant."""
+SETTLE_SECONDS = 0.25
+"""Length of the window that follows a change of the load, in which the queue settles. Chosen: long against the
+response times of most models, short against the windows that a level takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -16,7 +22,8 @@ class Window:
     of the *successful* answers that arrived in it. failed: failed invocations by kind: ``http_STATUS``, ``timeout``,
     ``connection_reset``, ``connection_refused``, ``connection_failed``, ``bad_answer``. generator_cpu_seconds and
     generator_delay_seconds: CPU used, and time spent runnable but not running, by the generator process. cpu_seconds,
-    memory_bytes: of the instance, None where the host cannot tell.
+    memory_bytes: of the instance, None where the host cannot tell. settling: it follows a change of the load, or was
+    cut short by one: to be left out of figures on a constant load.
     """
 
     sequence: int
@@ -30,6 +37,7 @@ class Window:
     generator_delay_seconds: float = 0.0
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
+    settling: bool = False
 
     @property
     def succeeded(self) -> int:

@@ -26,6 +26,7 @@ from modeldyno.load.crowd import Crowd
 from modeldyno.load.messages import Cut, Ready, Refused, Report, SetUsers, Start
 from modeldyno.load.payloads import read_payloads
 from modeldyno.load.recorder import Recorder
+from modeldyno.load.shutter import Shutter
 from modeldyno.load.user import Scene
 
 # Chosen: drawing anew for each request would cost more than sending it; the order repeats after so many.
@@ -65,7 +66,8 @@ async def _serve(owner: socket.socket) -> None:
 
     gc.collect()
     gc.freeze()
-    crowd = Crowd(scene, start.window_seconds, emit)
+    shutter = Shutter(loop, scene.recorder, start.window_seconds, start.settle_seconds, emit)
+    crowd = Crowd(scene, shutter)
     while line := await reader.readline():
         order = msgspec.json.decode(line, type=SetUsers)
         crowd.want(order.users, order.redraw)

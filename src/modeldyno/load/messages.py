@@ -19,11 +19,12 @@ class Start(msgspec.Struct, tag="start"):
     seed: int
     timeout_seconds: float
     window_seconds: float
+    settle_seconds: float
     cores: tuple[int, ...]
 
 
 class SetUsers(msgspec.Struct, tag="users"):
-    """Any later line to the generator: from the next window on, so many users; `redraw`: on new connections."""
+    """Any later line to the generator: so many users at once; `redraw`: on new connections."""
 
     users: int
     redraw: bool = False

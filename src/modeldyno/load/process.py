@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from modeldyno.domain.errors import InputFault, ServiceError
-from modeldyno.domain.measurement import Window
+from modeldyno.domain.measurement import SETTLE_SECONDS, WINDOW_SECONDS, Window
 from modeldyno.load.messages import Cut, Ready, Refused, Report, SetUsers, Start
 from modeldyno.ports import LoadSession, LoadTarget
 
@@ -30,8 +30,9 @@ _REPORTS: msgspec.json.Decoder[Report] = msgspec.json.Decoder(Report)
 class ProcessGenerator:
     """Drives load from a process of its own on the target's cores, one process for each session."""
 
-    def __init__(self, window_seconds: float = 1.0) -> None:
+    def __init__(self, window_seconds: float = WINDOW_SECONDS, settle_seconds: float = SETTLE_SECONDS) -> None:
         self._window_seconds = window_seconds
+        self._settle_seconds = min(settle_seconds, window_seconds)
 
     @asynccontextmanager
     async def drive(self, target: LoadTarget) -> AsyncIterator[LoadSession]:
@@ -41,7 +42,7 @@ class ProcessGenerator:
             InputFault: the payloads cannot be used; names the file.
             ServiceError: the process cannot be started, or the target cannot be driven.
         """
-        start = _start(target, self._window_seconds)
+        start = _start(target, self._window_seconds, self._settle_seconds)
         with tempfile.TemporaryFile() as errors:
             process, ours = _spawn(errors)
             session = None
@@ -99,7 +100,7 @@ class ProcessSession:
                 raise ServiceError("The load generator did not say that it is ready.")
 
     async def set_users(self, users: int, *, redraw: bool = False) -> None:
-        """Have so many users from the next window on; `redraw`: all on new connections.
+        """Have so many users at once; `redraw`: all on new connections.
 
         Raises:
             ServiceError: the generator has died.
@@ -155,7 +156,7 @@ class ProcessSession:
         return ServiceError(f"The load generator {ended}" + (f": {words}" if words else "."))
 
 
-def _start(target: LoadTarget, window_seconds: float) -> Start:
+def _start(target: LoadTarget, window_seconds: float, settle_seconds: float) -> Start:
     url = urlsplit(target.url)
     if url.scheme != "http" or not url.hostname:
         raise ServiceError(f"The load generator drives http:// URLs only, not '{target.url}'.")
@@ -169,6 +170,7 @@ def _start(target: LoadTarget, window_seconds: float) -> Start:
         seed=target.seed,
         timeout_seconds=target.timeout_seconds,
         window_seconds=window_seconds,
+        settle_seconds=settle_seconds,
         cores=target.cores,
     )
 

@@ -28,7 +28,7 @@ class Recorder:
         """Whether nothing has happened in the open window."""
         return not (self.latency_counts or self.failed or self.bytes_received)
 
-    def cut(self, sequence: int, users: int) -> Window:
+    def cut(self, sequence: int, users: int, *, settling: bool) -> Window:
         """Close the window, in which `users` were active, now; open the next at the same nanosecond."""
         now_ns, cpu_ns, delay_ns = time.perf_counter_ns(), time.process_time_ns(), self._run_delay_ns()
         window = Window(
@@ -41,6 +41,7 @@ class Recorder:
             bytes_received=self.bytes_received,
             generator_cpu_seconds=(cpu_ns - self._cpu_ns) / 1e9,
             generator_delay_seconds=(delay_ns - self._delay_ns) / 1e9,
+            settling=settling,
         )
         self.latency_counts.clear()
         self.failed.clear()

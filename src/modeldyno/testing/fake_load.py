@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from modeldyno.domain.errors import ServiceError
 from modeldyno.domain.latency import bucket_of
-from modeldyno.domain.measurement import Window
+from modeldyno.domain.measurement import SETTLE_SECONDS, WINDOW_SECONDS, Window
 from modeldyno.ports import Clock, LoadTarget
-
-WINDOW_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,35 +59,60 @@ class FakeSession:
         self._clock = clock
         self._server = server
         self._users = 0
-        self._wanted = 0
+        self._sequence = 0
+        self._settling = False
+        self._started_at = clock.now()
+        self._cut = asyncio.Event()
+        self._ended: deque[Window] = deque()
         self._answered = 0.0
         self._failed = 0.0
         self._closed = False
         self._dead = False
 
     async def set_users(self, users: int, *, redraw: bool = False) -> None:
-        """Have so many users from the next window on."""
+        """Have so many users at once."""
         if users < 0:
             raise ValueError(f"users must not be negative: {users}")
         self._refuse_when_dead()
-        self._wanted = users
-        if self._users == 0:
-            self._users = users
+        if users == self._users and not (redraw and users):
+            return
+        if self._users and self._clock.now() > self._started_at:
+            self._end_window(self._clock.now(), settling=True)
+        self._users = users
+        self._settling = True
+        self._started_at = self._clock.now()
+        self._cut.set()
 
     async def windows(self) -> AsyncIterator[Window]:
-        """One window for each second of the clock."""
-        sequence = 0
+        """One window for each second of the clock, and one for each change of the users."""
         while not self._closed:
-            if sequence == self._server.windows_alive:
+            while self._ended:
+                yield self._ended.popleft()
+            alive = self._server.windows_alive
+            if alive is not None and self._sequence >= alive:
                 self._dead = True
             self._refuse_when_dead()
-            started_at = self._clock.now()
-            await self._clock.sleep(WINDOW_SECONDS)
-            if not self._closed:
-                window = self._window(sequence, started_at)
-                self._users = self._wanted
-                sequence += 1
-                yield window
+            due_at = self._started_at + (SETTLE_SECONDS if self._settling else WINDOW_SECONDS)
+            if await self._reached(due_at):
+                self._end_window(due_at, settling=self._settling)
+                self._settling = False
+
+    async def _reached(self, due_at: float) -> bool:
+        """Wait until then; whether it came: the users did not change and nobody left before."""
+        self._cut.clear()
+        rest = max(due_at - self._clock.now(), 0.0)
+        waits = [asyncio.ensure_future(self._clock.sleep(rest)), asyncio.ensure_future(self._cut.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return not self._cut.is_set() and not self._closed
+
+    def _end_window(self, ended_at: float, *, settling: bool) -> None:
+        self._ended.append(self._window(self._started_at, ended_at - self._started_at, settling))
+        self._started_at = ended_at
+        self._sequence += 1
 
     def die(self) -> None:
         """End as a killed generator does."""
@@ -96,21 +121,23 @@ class FakeSession:
     def close(self) -> None:
         """End as a session that was left."""
         self._closed = True
+        self._cut.set()
 
-    def _window(self, sequence: int, started_at: float) -> Window:
-        ended = self._server.per_second(self._users) * WINDOW_SECONDS
+    def _window(self, started_at: float, seconds: float, settling: bool) -> Window:
+        ended = self._server.per_second(self._users) * seconds
         failed_before, answered_before = int(self._failed), int(self._answered)
         self._failed += ended * self._server.fail_share
         self._answered += ended * (1 - self._server.fail_share)
         failed, answered = int(self._failed) - failed_before, int(self._answered) - answered_before
         bucket = bucket_of(round(self._server.response_seconds(self._users) * 1e9))
         return Window(
-            sequence=sequence,
+            sequence=self._sequence,
             started_at=started_at,
-            duration_seconds=WINDOW_SECONDS,
+            duration_seconds=seconds,
             users=self._users,
             latency_counts={bucket: answered} if answered else {},
             failed={"http_500": failed} if failed else {},
+            settling=settling,
         )
 
     def _refuse_when_dead(self) -> None:

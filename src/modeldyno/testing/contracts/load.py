@@ -41,12 +41,9 @@ class LoadGeneratorContract:
             await session.set_users(2)
             windows = await _take(session, 3)
         assert [window.sequence for window in windows] == [0, 1, 2]
-        for earlier, later in itertools.pairwise(windows):
-            assert abs(earlier.started_at + earlier.duration_seconds - later.started_at) < 1e-3
+        _assert_contiguous(windows)
 
-    async def test_users_change_between_windows_up_and_down_to_none(
-        self, generator: LoadGenerator, target: LoadTarget
-    ) -> None:
+    async def test_users_change_up_and_down_to_none(self, generator: LoadGenerator, target: LoadTarget) -> None:
         seen: list[int] = []
         async with generator.drive(target) as session:
             wanted = iter((2, 5, 1, 0))
@@ -58,13 +55,45 @@ class LoadGeneratorContract:
                     await session.set_users(users)
         assert seen == [0, 2, 5, 1, 0]
 
-    async def test_redrawn_connections_lose_no_invocation(self, generator: LoadGenerator, target: LoadTarget) -> None:
+    async def test_a_change_cuts_the_open_window_and_a_short_settling_one_follows(
+        self, generator: LoadGenerator, target: LoadTarget
+    ) -> None:
         async with generator.drive(target) as session:
             await session.set_users(2)
+            first = await _loaded(session, 2)
+            await session.set_users(4)
+            windows = first + await _take(session, 4)
+        assert [window.settling for window in first] == [True, False]
+        assert [window.users for window in windows] == sorted(window.users for window in windows)
+        after = [window for window in windows if window.users == 4]
+        assert [window.settling for window in after] == [True] + [False] * (len(after) - 1)
+        assert min(after, key=lambda window: window.duration_seconds) is after[0]
+        _assert_contiguous(windows)
+
+    async def test_what_changes_nothing_cuts_nothing(self, generator: LoadGenerator, target: LoadTarget) -> None:
+        async with generator.drive(target) as session:
+            await session.set_users(2)
+            first = await _loaded(session, 1)
+            await session.set_users(2)
+            windows = first + await _take(session, 2)
+        assert [window.settling for window in windows] == [True, False, False]
+
+    async def test_redrawn_connections_settle_anew_and_lose_no_invocation(
+        self, generator: LoadGenerator, target: LoadTarget
+    ) -> None:
+        async with generator.drive(target) as session:
+            await session.set_users(2)
+            windows = await _loaded(session, 2)
             await session.set_users(2, redraw=True)
-            windows = await _loaded(session, 3)
-        assert [window.users for window in windows] == [2, 2, 2]
+            async for window in session.windows():
+                windows.append(window)
+                if not window.settling:
+                    break
+        assert {window.users for window in windows} == {2}
+        assert [window.settling for window in windows[:2]] == [True, False]
+        assert windows[-2].settling
         assert not any(window.failed for window in windows)
+        _assert_contiguous(windows)
 
     async def test_throughput_times_response_time_is_the_number_of_users(
         self, generator: LoadGenerator, target: LoadTarget
@@ -115,6 +144,14 @@ class LoadGeneratorContract:
             await other.set_users(2)
             assert (await _loaded(one, 1))[0].users == 1
             assert (await _loaded(other, 1))[0].users == 2
+
+
+def _assert_contiguous(windows: list[Window]) -> None:
+    assert [window.sequence for window in windows] == list(
+        range(windows[0].sequence, windows[0].sequence + len(windows))
+    )
+    for earlier, later in itertools.pairwise(windows):
+        assert abs(earlier.started_at + earlier.duration_seconds - later.started_at) < 1e-3
 
 
 async def _take(session: LoadSession, count: int) -> list[Window]:
