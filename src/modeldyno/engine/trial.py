@@ -116,9 +116,9 @@ class TrialRun:
             loaded.windows.append(window)
             loaded.foreign[window.sequence] = _foreign_share(before, usage, window.duration_seconds)
             before = usage
-            await self._write(window)
             if (death := instance.death()) is not None:
                 raise ModelFault(f"The model server {death} under load ({window.users} users).", instance.log_tail())
+            await self._write(window)
             match policy.observe(window):
                 case Stop():
                     return loaded

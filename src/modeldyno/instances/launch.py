@@ -151,7 +151,8 @@ def read_report(descriptor: int) -> str | None:
         InputFault: it could not be started, with the system's reason.
     """
     with os.fdopen(descriptor, "rb") as pipe:
-        answer = json.loads(pipe.read() or b'{"error": "the launcher was killed"}')
+        lines = pipe.read().splitlines() or [b'{"error": "the launcher was killed"}']
+    answer = json.loads(lines[-1])  # a program that the kernel does not take is told after the rights
     if "error" in answer:
         raise InputFault(f"The model server could not be started: {answer['error']}.")
     return _USERS.get(answer["user"])

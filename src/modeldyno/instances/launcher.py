@@ -54,10 +54,10 @@ def main() -> None:
         _restore_signals()
         os.chdir(todo["directory"])
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        report.write(json.dumps(notes))
+        report.write(json.dumps(notes) + "\n")
         report.flush()
         os.execve(todo["command"][0], todo["command"], todo["environment"])
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in a variable
         report.write(json.dumps({"error": str(error)}))
         report.flush()
         os._exit(127)

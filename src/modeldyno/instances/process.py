@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Collection
@@ -30,6 +31,10 @@ from modeldyno.ports import DeployRequest, Instance, Usage
 _LEDGER = "instance.json"
 _PORT_TRIES = 3
 _TAIL_BYTES = 64 * 1024
+# Chosen: an hour of a talkative server; one that prints in a loop writes gigabytes a second.
+_LONGEST_LOG_BYTES = 64 * 1024**2
+# Left on the disk by a server that fills it: for Dyno's records, or a tenth of what was free where that is less.
+_SPARE_BYTES = 256 * 1024**2
 _IN_USE = ("address already in use", "eaddrinuse", "errno 98", "error 98")
 
 
@@ -46,17 +51,35 @@ class ProcessInstance:
     memory_bytes: int | None
     log_path: Path
     log_start: int
+    directory: Path
+    spare_bytes: int
 
     def usage(self) -> Usage:
         """See `ports.Instance`."""
         return self.group.usage()
 
     def death(self) -> str | None:
-        """See `ports.Instance`. A server that lost a worker to the memory limit counts as dead: it is too small."""
+        """See `ports.Instance`. A server that lost a worker to the memory limit counts as dead: it is too small. One
+        that fills the disk is ended, and the log of one that writes without end is cut."""
+        self._cut_log()
         if self.group.out_of_memory():
             limit = "" if self.memory_bytes is None else f" ({mebibytes(self.memory_bytes)} MiB)"
             return f"killed: out of memory{limit}"
+        if _free_bytes(self.directory) < self.spare_bytes:
+            return f"killed: the disk was nearly full (less than {mebibytes(self.spare_bytes)} MiB were left)"
         return _how_it_ended(self.process.poll())
+
+    def _cut_log(self) -> None:
+        """Drop all but the end of what this attempt wrote, when that is too long; the server goes on behind it."""
+        if not self.log_path.exists() or self.log_path.stat().st_size - self.log_start < _LONGEST_LOG_BYTES:
+            return
+        with self.log_path.open("r+b") as log:
+            log.seek(-_TAIL_BYTES, 2)
+            tail = log.read(_TAIL_BYTES)
+            log.truncate(self.log_start)
+        with self.log_path.open("ab") as log:
+            log.write(f"[Dyno: the log was over {mebibytes(_LONGEST_LOG_BYTES)} MiB, only its end is kept]\n".encode())
+            log.write(tail)
 
     def log_tail(self, lines: int = 30) -> str:
         """See `ports.Instance`. Only what this attempt wrote."""
@@ -132,6 +155,7 @@ class ProcessBackend:
             launch = self._launch(request, prepared, port, home, group)
             request.on_progress(f"Starting {prepared.description or prepared.command[0]}.")
             log_start = request.log_path.stat().st_size if request.log_path.exists() else 0
+            free = _free_bytes(home.path)
             process, report = launch.start()
             group.started(process.pid)
             rights = await asyncio.to_thread(read_report, report)
@@ -148,6 +172,8 @@ class ProcessBackend:
                 request.placement.memory_bytes,
                 request.log_path,
                 log_start,
+                home.path,
+                min(_SPARE_BYTES, free // 10),
             )
             await _ready(instance, port, request)
             yield instance
@@ -219,6 +245,10 @@ async def _to_the_end(group: Group, directory: Path, process: subprocess.Popen[b
     work.result()
     if cancelled is not None:
         raise cancelled
+
+
+def _free_bytes(path: Path) -> int:
+    return shutil.disk_usage(path).free
 
 
 def _how_it_ended(status: int | None) -> str | None:

@@ -38,8 +38,17 @@ def end_instance(
         log.error("Processes %s of %s cannot be killed.", group.pids(), directory.name)
     if not wait_until(group.remove, _REMOVE_SECONDS):
         log.error("The cgroup of %s cannot be removed.", directory.name)
-    if directory.exists():
+    if directory.exists() and not remove_tree(directory):
+        log.error("The directory %s cannot be removed.", directory)
+
+
+def remove_tree(directory: Path) -> bool:
+    """Remove whatever a server made there, be it deeper than Python's own removal can go; whether it is gone."""
+    with contextlib.suppress(RecursionError):
         shutil.rmtree(directory, onerror=_make_writable)
+    if directory.exists():
+        subprocess.run(["rm", "-rf", "--", str(directory)], stderr=subprocess.DEVNULL, check=False)
+    return not directory.exists()
 
 
 def _kill(group: Group, process: subprocess.Popen[bytes] | None) -> bool:

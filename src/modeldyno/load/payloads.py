@@ -27,7 +27,7 @@ def read_payloads(directory: Path) -> tuple[bytes, ...]:
     bodies: list[bytes] = []
     total = 0
     for path in sorted(_files(directory)):
-        name = path.relative_to(directory).as_posix()
+        name = path.relative_to(directory).as_posix().encode(errors="replace").decode()
         body = _read(path, name)
         total += len(body)
         if total > LARGEST_TOTAL_BYTES:

@@ -23,7 +23,9 @@ from modeldyno.ports import ArchiveFacts, ArchiveLimits
 _CHUNK_BYTES = 1024 * 1024
 # tarfile reads extended headers (PAX, GNU long names) whole; a real one holds paths and times.
 _HEADER_BYTES = 1024 * 1024 + tarfile.BLOCKSIZE
-# Left free on the disk, for logs and the database.
+# Chosen: no real model is nearly as deep, and what walks a tree (Python's own removal, too) gives up at some hundreds.
+_DEEPEST = 100
+# Left free on the disk, for logs and the database; of a small one, a tenth of what is free.
 _SPARE_BYTES = 64 * 1024**2
 
 _LOOKS_LIKE = (
@@ -53,7 +55,8 @@ def unpack_archive(archive: Path, target: Path, limits: ArchiveLimits) -> Archiv
     _check_gzip(archive)
     target.mkdir()
     target.chmod(0o755)
-    writer = _Writer(target, limits, shutil.disk_usage(target).free - _SPARE_BYTES)
+    free = shutil.disk_usage(target).free
+    writer = _Writer(target, limits, free - min(_SPARE_BYTES, free // 10))
     with gzip.open(archive) as stream:
         try:
             _write_members(_Metered(stream), writer)
@@ -170,7 +173,7 @@ class _Writer:
                 f"unpacked it has more than {self.limits.total_bytes} bytes (at its member {member.name!r})"
             )
         if self.declared_bytes > self.room_bytes:
-            raise UnusableArchive(f"unpacked it needs more than the {max(self.room_bytes, 0)} bytes that the disk has")
+            raise UnusableArchive(f"unpacked it needs more than the {self.room_bytes} bytes that the disk has to spare")
 
     def _make_folder(self, path: PurePosixPath, name: str) -> None:
         place = self.root
@@ -230,6 +233,8 @@ def _inside(name: str, member: str) -> PurePosixPath | None:
         raise UnusableArchive(f"its member {member!r} has the absolute path {name!r}")
     if ".." in path.parts:
         raise UnusableArchive(f"its member {member!r} leads out of the archive by '..' in {name!r}")
+    if len(path.parts) > _DEEPEST:
+        raise UnusableArchive(f"its member {member[:80]!r} lies more than {_DEEPEST} folders deep")
     if "\0" in name:
         raise UnusableArchive(f"its member {member!r} has a NUL character in its name")
     return path if path.parts else None

@@ -31,6 +31,7 @@ class Behaviour(StrEnum):
     STUBBORN = "stubborn"  # it and three children ignore SIGTERM
     DAEMON = "daemon"  # a child leaves the session and its parent
     BURNS = "burns"  # keeps every core busy that it can get
+    CHATTERS = "chatters"  # writes to its log without end
     PORT_TAKEN = "port_taken"  # asks at ASK_PORT, and where it is told "taken", says so and ends
 
 
@@ -106,6 +107,12 @@ def _writable(path: str) -> bool:
         return False
 
 
+def chatter() -> None:
+    """Write lines as fast as they are taken."""
+    while True:
+        os.write(1, b"and so on\n" * 10_000)
+
+
 def _child(work: Callable[[], None]) -> None:
     if os.fork() == 0:
         work()
@@ -143,9 +150,10 @@ def _prepare(behaviour: Behaviour) -> None:
     if behaviour is Behaviour.DAEMON:
         _child(_leave)
         os.wait()
-    if behaviour is Behaviour.BURNS:
-        for _ in os.sched_getaffinity(0):
-            _child(burn)
+    endless = {Behaviour.CHATTERS: (chatter, 1), Behaviour.BURNS: (burn, len(os.sched_getaffinity(0)))}
+    work, children = endless.get(behaviour, (_sleep, 0))
+    for _ in range(children):
+        _child(work)
 
 
 def main() -> None:

@@ -165,6 +165,38 @@ async def test_a_log_is_appended_to_and_its_tail_is_of_this_attempt(backend: Pro
     assert request.log_path.read_text() == "of an earlier attempt\nthese are its last words\n"
 
 
+async def test_a_log_without_end_is_cut_and_keeps_its_end(
+    backend: ProcessBackend, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modeldyno.instances.process._LONGEST_LOG_BYTES", 1024**2)
+    request = ask(Behaviour.CHATTERS)
+    request.log_path.write_text("of an earlier attempt\n")
+    async with backend.deploy(request) as instance:
+        async with asyncio.timeout(30):
+            while instance.death() is None and b"[Dyno: the log was over 1 MiB" not in request.log_path.read_bytes():
+                await asyncio.sleep(0.05)
+        assert instance.death() is None
+        assert "and so on" in instance.log_tail()
+    assert request.log_path.read_text().startswith("of an earlier attempt\n[Dyno: the log was over 1 MiB")
+
+
+async def test_a_server_that_fills_the_disk_is_ended_before_it_is_full(
+    backend: ProcessBackend, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [1024**3]
+    monkeypatch.setattr("modeldyno.instances.process._free_bytes", lambda path: free[0])
+    async with backend.deploy(ask()) as instance:
+        assert instance.death() is None
+        free[0] = 1024**2
+        assert instance.death() == "killed: the disk was nearly full (less than 102.4 MiB were left)"
+
+
+async def test_a_variable_that_no_system_takes_is_told_as_such(backend: ProcessBackend, ask: Any) -> None:
+    with pytest.raises(InputFault, match=r"The model server could not be started: embedded null byte\."):
+        async with backend.deploy(ask(environment={"X": "a\0b"})):
+            pass
+
+
 async def test_a_program_that_is_not_there_is_an_input_fault(tmp_path: Path, ask: Any) -> None:
     async def prepare(request: DeployRequest) -> Prepared:
         return Prepared(("/no/such/program",))

@@ -1,5 +1,7 @@
 """What users send is read once, in a known order, within bounds."""
 
+import os
+
 import pytest
 
 from modeldyno.domain.errors import InputFault
@@ -43,3 +45,11 @@ def test_payloads_that_are_too_large_together_are_refused(tmp_path, monkeypatch)
     (tmp_path / "b").write_bytes(b"456")
     with pytest.raises(InputFault, match=r"larger than 5 bytes together .*'b'"):
         read_payloads(tmp_path)
+
+
+def test_a_name_that_is_no_text_can_be_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(payloads, "LARGEST_BODY_BYTES", 1)
+    (tmp_path / os.fsdecode(b"\xff.csv")).write_bytes(b"12")
+    with pytest.raises(InputFault, match="larger than 1 bytes") as refusal:
+        read_payloads(tmp_path)
+    assert str(refusal.value).encode()

@@ -223,6 +223,11 @@ def test_more_than_the_disk_has_is_refused(refused):
     refused(gzip.compress(header.tobuf(tarfile.GNU_FORMAT)), "that the disk has", ArchiveLimits(1 << 62, 10))
 
 
+def test_an_absurdly_deep_folder_is_refused(refused, tmp_path):
+    refused(gzip.compress(tar_of(member("/".join(["a"] * 1500)))), "lies more than 100 folders deep")
+    assert list((tmp_path / "content").iterdir()) == []
+
+
 def test_too_many_members_are_refused(refused):
     refused(gzip.compress(tar_of(*(member(f"m{n}", content=b"x") for n in range(101)))), "more than 100 members")
 
