@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modeldyno.domain.catalog import InstanceType, PriceBasis
-from modeldyno.domain.measurement import Window, failure_share
-from modeldyno.domain.trial import Flag
+from modeldyno.domain.job import StoppingRules
+from modeldyno.domain.measurement import Window, failure_share, merged_latency
+from modeldyno.domain.statistics import trend
+from modeldyno.domain.trial import Figures, Flag
 
 FEW_REQUESTS = 100
 GENERATOR_CPU_LIMIT = 0.30
 FOREIGN_LIMIT = 0.03
+GENERATOR_DELAY_LIMIT = 0.01
 UNSETTLED_LIMIT = 0.05
+CPU_DRIFT_LIMIT = 0.05
+LITTLE_LIMIT = 0.10
 
 
 def flags_of(
@@ -42,9 +47,71 @@ def flags_of(
         )
     if foreign_share is not None and foreign_share > FOREIGN_LIMIT:
         flags[Flag.FOREIGN_LOAD] = f"others used {foreign_share:.0%} of the model's cores meanwhile"
+    delay = sum(window.generator_delay_seconds for window in windows) / seconds
+    if delay > GENERATOR_DELAY_LIMIT:
+        flags[Flag.GENERATOR_DELAYED] = f"the load generator waited for its core {delay:.1%} of the time"
     if stopped:
         flags[Flag.STOPPED_EARLY] = "the load was stopped before it had its answer"
+    return flags | _of_the_model(windows)
+
+
+def _of_the_model(windows: Sequence[Window]) -> dict[Flag, str]:
+    """What the model itself does that makes its figures doubtful."""
+    flags: dict[Flag, str] = {}
+    drift = cpu_drift(windows)
+    if drift is not None and abs(drift) > CPU_DRIFT_LIMIT:
+        flags[Flag.CPU_DRIFT] = f"the CPU time of a request changed by {drift:+.0%} from the first half to the second"
+    moved = trend(windows)
+    if abs(moved) > UNSETTLED_LIMIT:
+        flags[Flag.TREND] = f"the throughput changed by {moved:+.0%} over the windows: it has not settled"
+    missing = unexplained_users(windows)
+    if missing is not None and abs(missing) > LITTLE_LIMIT:
+        flags[Flag.LITTLES_LAW] = (
+            f"throughput times latency explains {1 - missing:.0%} of the users only: part of the time was "
+            f"spent outside the "
+            "server, so its capacity may be higher"
+        )
     return flags
+
+
+def cpu_drift(windows: Sequence[Window]) -> float | None:
+    """How much more CPU a request took in the second half than in the first, as a share; None where not known.
+
+    It is hardly touched by foreign load, so it tells of the model: a leak, a cache that fills, throttling.
+    """
+    half = len(windows) // 2
+    first, second = _cpu_per_request(windows[:half]), _cpu_per_request(windows[half:])
+    if first is None or second is None or half < 2:
+        return None
+    return second / first - 1
+
+
+def _cpu_per_request(windows: Sequence[Window]) -> float | None:
+    known = [window for window in windows if window.cpu_seconds is not None]
+    cpu = sum(window.cpu_seconds or 0.0 for window in known)
+    requests = sum(window.succeeded for window in known)
+    return cpu / requests if requests >= 20 and cpu > 0.05 else None
+
+
+def unexplained_users(windows: Sequence[Window]) -> float | None:
+    """Share of the users that throughput times latency does not explain (Little's law); None where they changed."""
+    users = {window.users for window in windows}
+    seconds = sum(window.duration_seconds for window in windows)
+    latency = merged_latency(windows)
+    mean = latency.mean_ns()
+    if len(users) != 1 or not mean or seconds <= 0 or latency.count < FEW_REQUESTS:
+        return None
+    return 1 - latency.count / seconds * mean / 1e9 / users.pop()
+
+
+def close_call(figures: Figures, rules: StoppingRules) -> dict[Flag, str]:
+    """A percentile that is too close to its threshold to tell on which side it is."""
+    if rules.threshold is None:
+        return {}
+    known = figures.latency_low_ms is not None and figures.latency_high_ms is not None
+    between = f" (95%: {figures.latency_low_ms:.1f} to {figures.latency_high_ms:.1f} ms)" if known else ""
+    told = f"p{figures.percentile:g} is {figures.latency_ms:.1f} ms{between}"
+    return {Flag.CLOSE_CALL: f"{told}, too close to the threshold of {rules.threshold.limit_ms} ms to tell"}
 
 
 def price_flags(kind: InstanceType) -> dict[Flag, str]:

@@ -1,31 +1,40 @@
 """Is throughput flat? The search for the capacity of one configuration in a Default job.
 
-1. Users double: 1, 2, 4, ... Each level is held for a settling window (dropped) and then until it has enough requests.
-2. A level ends the rise when its throughput is less than 8% above the level before (flat), when the latency
-percentile is
-   over the threshold, or when 1% of its invocations fail.
+1. Users double: 1, 2, 4, ... A level is held until its throughput is known well enough to be compared: from the scatter
+   of its latencies, since in a closed loop throughput is users over mean latency. Settling windows never count.
+2. A level ends the rise when its throughput is less than 8% above the level before (flat), when the latency percentile
+   is over the threshold, or when 1% of its invocations fail. The threshold is tested one look after the other, each at
+   its share of the level: a clear case costs few requests, a close one as many as there is time for.
 3. Without a threshold the answer is the *beginning* of the plateau: the smallest level within 3% of the best one.
    With a threshold that broke, the users between the last level that held and the first that broke are narrowed.
-4. The figures come from fresh contiguous windows at the answer, taken until the interval of the throughput is narrow:
-   never from the windows that chose it. Should they fall short of the plateau, the next level up is taken instead.
+4. The figures come from fresh windows at the answer, over connections that are drawn anew, taken until the interval of
+   the throughput is narrow: never from the windows that chose it. What warms up there is cut. Should they clearly fall
+   short of the plateau, or break the threshold after all, the next level up or down is taken instead; should the
+   server have become clearly faster meanwhile (it was still warming up), the rise goes on from there.
 5. A target for invocations a minute, once reached, ends the search at that level.
 
-Source: the rule "until saturation or 1% of invocations fail" is of AWS's auto-scaling notebook; "the time
-point when the
-Invocations graph first begins to level out" of the developer guide, interpret-results. The 8% and the fresh windows are
-ours: doubling with them found capacities within 3% in experiments with known truth.
+Source: the rule "until saturation or 1% of invocations fail" is of AWS's auto-scaling notebook; "the time point when
+the Invocations graph first begins to level out" of the developer guide, interpret-results. The 8% and the fresh windows
+are ours: with them, simulated and real servers of known truth are found within 3%.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from modeldyno.domain.job import StoppingRules
 from modeldyno.domain.measurement import Window, failure_share, merged_latency
+from modeldyno.domain.statistics import (
+    alpha_of_look,
+    passes_ns,
+    relative_error_of_mean,
+    throughput_interval,
+    trend,
+    warmup_windows,
+)
 from modeldyno.domain.stopping import (
     FAILURE_LIMIT,
     Hold,
@@ -40,26 +49,37 @@ from modeldyno.domain.stopping import (
 
 FLAT_GAIN = 0.08
 PLATEAU_SHARE = 0.97
-_SETTLE_WINDOWS = 1
-_FIRST_SETTLE_WINDOWS = 2
-_ENOUGH_REQUESTS = 200
-_MAX_LEVEL_WINDOWS = 4
-_MIN_FRESH_WINDOWS = 4
-_MAX_FRESH_WINDOWS = 12
+THRESHOLD_ALPHA = 0.01
 _FEWEST_REQUESTS = 20
-_OVERTIME = 1.5  # fresh windows of a slow model may take this much more than the search itself
+_LEVEL_ERROR = 0.035  # relative standard error at which two levels can be told apart by 8%
+_MAX_LEVEL_WINDOWS = 6
+_MAX_THRESHOLD_WINDOWS = 12
+_MIN_FRESH_WINDOWS = 3
+_MAX_FRESH_WINDOWS = 30
+_REDRAW_EVERY = 8  # fresh windows on one draw of connections
 _NARROW = 0.02
-_T_95 = 2.2  # two-sided Student t for about ten windows
+_DRIFT = 0.05
+_SURE = 2.5  # standard errors that two levels must lie apart
+_MOST_ANSWERS = 3  # fresh windows are begun so often at most
+_OVERTIME = 1.5  # fresh windows of a slow model may take this much more than the search itself
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What one number of users gave. `broke` says why it cannot be the answer, None when it can."""
+    """What one number of users gave. `broke` says why it cannot be the answer, None when it can.
+
+    error: the relative standard error of the throughput.
+    """
 
     users: int
     per_second: float
-    latency_ms: float | None
+    error: float
     broke: str | None
+
+    def surely_above(self, other: Level, factor: float) -> bool:
+        """Whether its throughput is above `factor` times the other's, by more than their scatter explains."""
+        scatter = _SURE * math.hypot(self.error, other.error)
+        return self.per_second > other.per_second * (factor + scatter)
 
 
 class _Phase(StrEnum):
@@ -80,127 +100,171 @@ class SaturationSearch:
     _phase: _Phase = _Phase.RISING
     _seen: list[Window] = field(default_factory=list)
     _windows: list[Window] = field(default_factory=list)
-    _levels: list[Level] = field(default_factory=list)
+    _levels: dict[int, Level] = field(default_factory=dict)
+    _looks: int = 0
     _elapsed: float = 0.0
     _warmup: float = 0.0
+    _answers: int = 0
 
     def observe(self, window: Window) -> Instruction:
         """Take the next window and say what to do."""
         self._elapsed += window.duration_seconds
         self._seen.append(window)
-        if window.users != self.users or len(self._seen) <= self._settle():
-            if self._phase is not _Phase.FRESH:
-                self._warmup += window.duration_seconds
-            return self._broken_at_start() or Hold()
-        self._windows.append(window)
+        if window.settling or window.users != self.users:
+            self._warmup += window.duration_seconds
+        else:
+            self._windows.append(window)
+        if not self._levels and (why := hopeless(self._seen)) is not None:
+            self._levels[self.users] = Level(self.users, 0.0, 0.0, why)
+            return self._stop(why)
+        if window.settling or not self._windows:
+            return Hold()
         if self._phase is _Phase.FRESH:
             return self._fresh()
-        if (broken := self._broken_at_start()) is not None:
-            return broken
-        if not self._level_known():
-            return Hold()
-        return self._next_level()
+        return self._next_level() if self._level_known() else Hold()
 
     def measured(self) -> Measured:
         """The windows that the figures rest on: the fresh ones, or what there is when it was cut short."""
-        windows = tuple(self._windows) or tuple(self._seen)
-        return Measured(windows, self.users, self._warmup, self.reason, self._failure())
+        windows = self._windows or [window for window in self._seen if not window.settling] or self._seen
+        cut = warmup_windows(windows) if self._phase is _Phase.FRESH and len(windows) > 2 * _MIN_FRESH_WINDOWS else 0
+        warmup = self._warmup + sum(window.duration_seconds for window in windows[:cut])
+        rest = tuple(windows[cut:])
+        return Measured(rest, self.users, warmup, self.reason, self._failure(), undecided=self._undecided(rest))
+
+    def _undecided(self, windows: Sequence[Window]) -> bool:
+        """Whether the threshold is too close to tell."""
+        threshold = self.rules.threshold
+        if threshold is None:
+            return False
+        alpha = alpha_of_look(max(1, self._looks), THRESHOLD_ALPHA)
+        return passes_ns(merged_latency(windows), threshold.percentile, threshold.limit_ms * 1e6, alpha) is None
 
     def _failure(self) -> str | None:
-        held = [level for level in self._levels if level.broke is None]
-        if held or not self._levels:
+        if self._held() or not self._levels:
             return None
-        return self._levels[-1].broke
+        return min(self._levels.values(), key=lambda level: level.users).broke
 
-    def _settle(self) -> int:
-        return _FIRST_SETTLE_WINDOWS if not self._levels and self._phase is _Phase.RISING else _SETTLE_WINDOWS
+    def _held(self) -> list[Level]:
+        return sorted((level for level in self._levels.values() if level.broke is None), key=lambda level: level.users)
 
-    def _broken_at_start(self) -> Instruction | None:
-        """A model that fails from the first window on needs no more of them."""
-        why = None if self._levels else hopeless(self._seen)
-        if why is None:
-            return None
-        self._levels.append(Level(self.users, 0.0, None, why))
-        return self._stop(why)
+    # --- levels ---
 
     def _level_known(self) -> bool:
-        requests = sum(window.succeeded + window.failures for window in self._windows)
-        if self._elapsed >= self.max_seconds or requests >= _ENOUGH_REQUESTS:
+        """Whether the windows of this level can be compared with another's."""
+        latency = merged_latency(self._windows)
+        requests = latency.count + sum(window.failures for window in self._windows)
+        if self._elapsed >= self.max_seconds:
             return True
-        if len(self._windows) < _MAX_LEVEL_WINDOWS:
+        if requests < _FEWEST_REQUESTS:
             return False
-        return requests >= _FEWEST_REQUESTS  # a slow model: hold until there is something to tell
+        windows = len(self._windows)
+        if self.rules.threshold is not None and self._passes() is None and windows < _MAX_THRESHOLD_WINDOWS:
+            return False
+        return windows >= _MAX_LEVEL_WINDOWS or relative_error_of_mean(latency) <= _LEVEL_ERROR
+
+    def _passes(self) -> bool | None:
+        """The threshold on this level's windows, as one more look."""
+        threshold = self.rules.threshold
+        if threshold is None:
+            return True
+        self._looks += 1
+        alpha = alpha_of_look(self._looks, THRESHOLD_ALPHA)
+        return passes_ns(merged_latency(self._windows), threshold.percentile, threshold.limit_ms * 1e6, alpha)
 
     def _next_level(self) -> Instruction:
-        level = _level(self.users, self._windows, self.rules)
-        before = self._levels[-1] if self._levels else None
-        self._levels.append(level)
+        before = self._held()
+        level = level_of(self.users, self._windows, self.rules)
+        self._levels[self.users] = level
         if self._phase is _Phase.NARROWING or level.broke:
             return self._narrow()
         target = self.rules.target_per_minute
         if target is not None and level.per_second * 60 >= target:
             return self._take_fresh(level.users, f"the target of {target} invocations a minute was reached")
+        why = self._why_not_higher(level, before[-1] if before else None)
+        return self._go(min(self.users * 2, self.max_users)) if why is None else self._take_fresh(self._plateau(), why)
+
+    def _why_not_higher(self, level: Level, before: Level | None) -> str | None:
         flat = before is not None and level.per_second < before.per_second * (1 + FLAT_GAIN)
         if flat and self.rules.stop_when_flat:
-            return self._take_fresh(self._plateau(), "throughput went flat")
+            return "throughput went flat"
         if self.users >= self.max_users:
-            return self._take_fresh(self._plateau(), f"the limit of {self.max_users} users was reached")
+            return f"the limit of {self.max_users} users was reached"
         if self._elapsed >= self.max_seconds:
-            return self._take_fresh(self._plateau(), f"the load took {self.max_seconds:g} seconds")
-        return self._go(min(self.users * 2, self.max_users))
+            return f"the load took {self.max_seconds:g} seconds"
+        return None
 
     def _narrow(self) -> Instruction:
         """Between the highest level that held and the lowest above it that broke."""
         self._phase = _Phase.NARROWING
-        held = [level for level in self._levels if level.broke is None]
-        broke = [level for level in self._levels if level.broke is not None]
+        held = self._held()
         if not held:
-            return self._stop(broke[-1].broke or "")
-        low = max(level.users for level in held)
-        high = min((level.users for level in broke if level.users > low), default=low)
-        why = next((level.broke for level in broke if level.users == high), None) or "a threshold was reached"
-        gained = max(level.per_second for level in held)
-        flat = len(held) > 1 and gained < sorted(level.per_second for level in held)[-2] * (1 + FLAT_GAIN)
-        close = high - low <= max(1, low // 8) or flat or self._elapsed >= self.max_seconds * 0.8
-        if close:
+            return self._stop(self._failure() or "")
+        low = held[-1].users
+        broke = min((x for x in self._levels.values() if x.users > low), key=lambda x: x.users, default=None)
+        why = (broke.broke if broke else None) or "a threshold was reached"
+        high = broke.users if broke else low
+        flat = len(held) > 1 and held[-1].per_second < held[-2].per_second * (1 + FLAT_GAIN)
+        if high - low <= max(1, low // 8) or flat or self._elapsed >= self.max_seconds * 0.8:
             return self._take_fresh(self._plateau(), why)
         return self._go((low + high) // 2)
 
     def _plateau(self) -> int:
-        held = [level for level in self._levels if level.broke is None]
+        held = self._held()
         best = max(level.per_second for level in held)
-        return min(level.users for level in held if level.per_second >= PLATEAU_SHARE * best)
+        return next(level.users for level in held if level.per_second >= PLATEAU_SHARE * best)
 
     def _go(self, users: int) -> Instruction:
         self.users = users
+        self._looks = 0
+        self._warmup += sum(window.duration_seconds for window in self._windows)
         self._seen, self._windows = [], []
         return Users(users)
 
+    # --- fresh windows ---
+
     def _take_fresh(self, users: int, reason: str) -> Instruction:
+        self._go(users)
         self._phase = _Phase.FRESH
+        self._answers += 1
         self.reason = reason
-        self.users = users
-        self._seen, self._windows = [], []
         return Users(users, redraw=True)
 
     def _fresh(self) -> Instruction:
-        if self._elapsed >= self.max_seconds * _OVERTIME:
-            return self._stop(self.reason)
-        requests = sum(window.succeeded for window in self._windows)
-        if len(self._windows) < _MIN_FRESH_WINDOWS or requests < _FEWEST_REQUESTS:
+        windows = self._windows
+        over = self._elapsed >= self.max_seconds * _OVERTIME
+        requests = sum(window.succeeded for window in windows)
+        if not over and (len(windows) < _MIN_FRESH_WINDOWS or requests < _FEWEST_REQUESTS):
             return Hold()
-        if relative_half_width(self._windows) > _NARROW and len(self._windows) < _MAX_FRESH_WINDOWS:
-            return Hold()
-        higher = self._higher()
-        return self._stop(self.reason) if higher is None else self._take_fresh(higher, self.reason)
+        if not over and len(windows) < _MAX_FRESH_WINDOWS and not self._settled():
+            return Users(self.users, redraw=True) if len(windows) % _REDRAW_EVERY == 0 else Hold()
+        return self._stop(self.reason) if over else self._checked()
 
-    def _higher(self) -> int | None:
-        """The next level up, when the fresh windows show that the plateau does not begin here after all."""
-        fresh = _level(self.users, self._windows, self.rules)
-        held = [level for level in self._levels if level.broke is None]
-        if fresh.per_second >= PLATEAU_SHARE * max(level.per_second for level in held):
-            return None
-        return min((level.users for level in held if level.users > self.users), default=None)
+    def _settled(self) -> bool:
+        """Whether the throughput is known well enough and goes nowhere, and the threshold is decided."""
+        latency = merged_latency(self._windows)
+        error = max(relative_half_width(self._windows), 1.96 * relative_error_of_mean(latency))
+        return error <= _NARROW and abs(trend(self._windows)) <= _DRIFT and self._passes() is not None
+
+    def _checked(self) -> Instruction:
+        """The answer, unless the fresh windows show that it lies elsewhere."""
+        fresh = level_of(self.users, self._windows, self.rules)
+        known = self._levels[self.users]
+        if self._answers >= _MOST_ANSWERS or self._elapsed >= self.max_seconds:
+            return self._stop(fresh.broke or self.reason)
+        if fresh.broke is not None:
+            self._levels[self.users] = fresh
+            lower = [level.users for level in self._held() if level.users < self.users]
+            return self._take_fresh(max(lower), fresh.broke) if lower else self._stop(fresh.broke)
+        if fresh.surely_above(known, 1 + FLAT_GAIN):
+            return self._rise_again(fresh)
+        better = [x.users for x in self._held() if x.users > self.users and x.surely_above(fresh, 1 / PLATEAU_SHARE)]
+        return self._take_fresh(min(better), self.reason) if better else self._stop(self.reason)
+
+    def _rise_again(self, fresh: Level) -> Instruction:
+        """The server was still warming up when the levels were compared: what they said no longer holds."""
+        self._levels = {fresh.users: fresh}
+        self._phase = _Phase.RISING
+        return self._go(min(fresh.users * 2, self.max_users))
 
     def _stop(self, reason: str) -> Instruction:
         self.reason = reason
@@ -208,26 +272,27 @@ class SaturationSearch:
 
 
 def relative_half_width(windows: Sequence[Window]) -> float:
-    """Half of the 95% interval of the mean throughput over it, from the scatter of the windows; inf when unknown."""
-    rates = [window.per_second for window in windows]
-    if len(rates) < 2 or not any(rates):
-        return math.inf
-    return _T_95 * statistics.stdev(rates) / math.sqrt(len(rates)) / statistics.fmean(rates)
+    """Half of the 95% interval of the throughput over it; infinite when unknown."""
+    interval = throughput_interval(windows)
+    return math.inf if interval is None else interval.relative_half_width
 
 
-def _level(users: int, windows: Sequence[Window], rules: StoppingRules) -> Level:
+def level_of(users: int, windows: Sequence[Window], rules: StoppingRules) -> Level:
+    """What these windows say of one number of users."""
     seconds = sum(window.duration_seconds for window in windows)
     good = sum(window.succeeded for window in windows)
+    error = relative_error_of_mean(merged_latency(windows))
+    return Level(users, good / seconds if seconds else 0.0, error, _broke(users, windows, rules))
+
+
+def _broke(users: int, windows: Sequence[Window], rules: StoppingRules) -> str | None:
     latency = percentile_ms(merged_latency(windows), rules.percentile)
-    return Level(users, good / seconds if seconds else 0.0, latency, _broke(users, windows, latency, rules))
-
-
-def _broke(users: int, windows: Sequence[Window], latency: float | None, rules: StoppingRules) -> str | None:
     if failure_share(windows) >= FAILURE_LIMIT or latency is None:
         return failing(windows)
     limit = rules.threshold
-    if limit is not None and latency > limit.limit_ms:
-        load = f"{users} user" if users == 1 else f"{users} users"
-        over = f"over the threshold of {limit.limit_ms} ms"
-        return f"the p{limit.percentile:g} latency was {latency:.1f} ms at {load}, {over}"
-    return None
+    if limit is None or latency <= limit.limit_ms:
+        return None
+    load = f"{users} user" if users == 1 else f"{users} users"
+    return (
+        f"the p{limit.percentile:g} latency was {latency:.1f} ms at {load}, over the threshold of {limit.limit_ms} ms"
+    )

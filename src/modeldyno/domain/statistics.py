@@ -123,6 +123,22 @@ def over_limit(latency: LatencyHistogram, limit_ns: float) -> int:
     return sum(count for bucket, count in latency.counts.items() if bucket_bounds_ns(bucket)[0] > limit_ns)
 
 
+def relative_error_of_mean(latency: LatencyHistogram) -> float:
+    """The standard error of the mean latency over that mean; infinite with fewer than two.
+
+    In a closed loop of constant users it is that of the throughput, too (throughput is users over mean latency).
+    """
+    count = latency.count
+    mean = latency.mean_ns()
+    if count < 2 or not mean:
+        return math.inf
+    squares = 0.0
+    for bucket, number in latency.counts.items():
+        low, high = bucket_bounds_ns(bucket)
+        squares += number * ((low + high - 1) / 2 - mean) ** 2
+    return math.sqrt(squares / (count - 1) / count) / mean
+
+
 def warmup_windows(windows: Sequence[Window]) -> int:
     """How many of the first windows to cut: the truncation that makes the mean of the rest surest (MSER), at
     most half."""

@@ -53,7 +53,8 @@ Instruction = Hold | Users | Stop
 class Measured:
     """What the figures rest on: contiguous windows at `users`, what was cut before, why it ended.
 
-    `failure` is set when no level held: the configuration cannot be recommended, and why.
+    `failure` is set when no level held: the configuration cannot be recommended, and why. `undecided`: the percentile
+    is too close to its threshold to tell whether it holds.
     """
 
     windows: tuple[Window, ...]
@@ -61,6 +62,7 @@ class Measured:
     warmup_seconds: float
     reason: str
     failure: str | None = None
+    undecided: bool = False
 
 
 class Policy(Protocol):
@@ -186,6 +188,8 @@ class PatternPolicy:
         """Take the next window and say what to do."""
         self._elapsed += window.duration_seconds
         self._windows.append(window)
+        if window.settling:
+            return Hold()
         reason = hopeless(self._windows) or self._rule() or self._flat()
         if reason is not None:
             self.reason = reason
@@ -226,7 +230,7 @@ class PatternPolicy:
 
     def _recent(self) -> list[Window]:
         """The last windows, of this number of users only, without the one in which they changed."""
-        recent = self._windows[-_RULE_WINDOWS:]
+        recent = [window for window in self._windows if not window.settling][-_RULE_WINDOWS:]
         return recent if all(window.users == self.users for window in recent) else []
 
     def _flat(self) -> str | None:

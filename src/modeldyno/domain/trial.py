@@ -72,6 +72,11 @@ class Flag(StrEnum):
     ESTIMATED_PRICE = "estimated_price"
     LEAST_PRIVILEGE = "least_privilege"
     STOPPED_EARLY = "stopped_early"
+    GENERATOR_DELAYED = "generator_delayed"
+    CPU_DRIFT = "cpu_drift"
+    TREND = "trend"
+    LITTLES_LAW = "littles_law"
+    CLOSE_CALL = "close_call"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from modeldyno.domain.errors import ModelFault, ServiceError, StoreUnreachable, TrialFailure
 from modeldyno.domain.figures import figures_of
 from modeldyno.domain.measurement import Window
-from modeldyno.domain.quality import flags_of, price_flags
+from modeldyno.domain.quality import close_call, flags_of, price_flags
 from modeldyno.domain.saturation import SaturationSearch, relative_half_width
 from modeldyno.domain.stopping import Hold, Measured, PatternPolicy, Policy, Stop, Users
 from modeldyno.domain.trial import TrialResult, TrialStatus
@@ -151,7 +151,8 @@ class TrialRun:
             stopped=False,
         )
         environment = instance.effective_environment
-        every = {**instance.flags, **price_flags(self._spec.instance_type), **flags}
+        close = close_call(figures, rules) if measured.undecided else {}
+        every = {**instance.flags, **price_flags(self._spec.instance_type), **flags, **close}
         result = TrialResult(figures, measured.reason, every, started, ended, environment, instance.runtime)
         if measured.failure is None:
             return result, None

@@ -11,7 +11,9 @@ from modeldyno.domain.job import LatencyThreshold, StoppingRules
 from modeldyno.domain.latency import LatencyHistogram
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.saturation import SaturationSearch, relative_half_width
+from modeldyno.domain.statistics import throughput_interval
 from modeldyno.domain.stopping import Measured, Stop, Users
+from modeldyno.testing.simulation import ClosedLoop, exponential, fixed, warming_up
 
 Server = Callable[[int], tuple[float, float, float]]
 """users -> (invocations a second, latency in ms, share that fails)."""
@@ -67,7 +69,7 @@ def test_fresh_windows_that_fall_short_of_the_plateau_move_the_answer_up() -> No
 
     def fading(users: int) -> tuple[float, float, float]:
         seen.append(users)
-        short = users == 2 and seen.count(2) > 4
+        short = users == 2 and seen.count(2) > 1
         return (80.0 if short else queue(2, 20)(users)[0]), 20.0, 0.0
 
     measured, levels = run(SaturationSearch(StoppingRules()), fading)
@@ -143,3 +145,57 @@ def test_scatter_of_the_windows_widens_the_interval() -> None:
     assert relative_half_width(windows(100, 100, 100)) == 0.0
     assert relative_half_width(windows(100, 120, 80, 100)) > 0.1
     assert relative_half_width(windows(100)) == math.inf
+
+
+def test_a_closed_loop_with_fixed_service_is_found_within_3_percent_and_soon() -> None:
+    errors, seconds = [], []
+    for seed in range(60):
+        loop = ClosedLoop(workers := 1 + seed % 4, fixed(0.02, 0.1), seed)
+        measured = loop.drive(SaturationSearch(StoppingRules()))
+        truth = workers / (sum(loop.served) / len(loop.served))
+        errors.append(abs(rate(measured) / truth - 1))
+        seconds.append(loop.now)
+    assert sum(error <= 0.03 for error in errors) >= 55
+    assert sorted(seconds)[30] <= 10
+
+
+def test_the_interval_of_exponential_service_holds_the_truth_in_nine_of_ten() -> None:
+    inside, seconds = 0, []
+    for seed in range(60):
+        loop = ClosedLoop(2, exponential(0.02), seed, gap_seconds=0.0)
+        measured = loop.drive(SaturationSearch(StoppingRules()))
+        interval = throughput_interval(measured.windows)
+        assert interval is not None
+        inside += interval.low <= 100 <= interval.high
+        seconds.append(loop.now)
+    assert inside >= 54
+    assert max(seconds) <= 75
+
+
+def test_a_threshold_just_below_the_true_percentile_is_not_said_to_hold() -> None:
+    held = 0
+    for seed in range(60):
+        loop = ClosedLoop(1, exponential(0.02), seed, gap_seconds=0.0)
+        rules = StoppingRules(threshold=LatencyThreshold(95.0, round(59.9 * 0.95)))
+        measured = loop.drive(SaturationSearch(rules))
+        held += measured.failure is None and not measured.undecided
+    assert held <= 2
+
+
+def test_a_threshold_far_above_the_percentile_holds_without_a_doubt() -> None:
+    loop = ClosedLoop(2, fixed(0.02), 1)
+    measured = loop.drive(SaturationSearch(StoppingRules(threshold=LatencyThreshold(95.0, 30))))
+    assert (measured.failure, measured.undecided, measured.users) == (None, False, 2)
+
+
+@pytest.mark.parametrize("warm_after", [10.0, 30.0])
+def test_a_server_that_warms_up_is_measured_warm(warm_after: float) -> None:
+    for seed in range(5):
+        loop = ClosedLoop(2, warming_up(0.02, 3.0, warm_after), seed)
+        measured = loop.drive(SaturationSearch(StoppingRules()))
+        assert rate(measured) == pytest.approx(100, rel=0.05)
+
+
+def rate(measured: Measured) -> float:
+    seconds = sum(window.duration_seconds for window in measured.windows)
+    return sum(window.succeeded for window in measured.windows) / seconds
