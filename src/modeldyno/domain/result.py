@@ -135,6 +135,7 @@ def _window(window: Window) -> Document:
         "started_at": window.started_at,
         "duration_seconds": seconds,
         "users": window.users,
+        "settling": window.settling,
         "succeeded": window.succeeded,
         "failed": window.failed,
         "per_minute": window.per_second * 60,
