@@ -70,6 +70,11 @@ def _binomial_quantile(share: float, count: int, chance: float) -> int:
     return guess
 
 
+def independence_of_rates(windows: Sequence[Window]) -> float:
+    """Share of these windows that count as independent for the throughput, 0..1."""
+    return _independence(np.array([window.per_second for window in windows]))
+
+
 def _independence(values: np.ndarray) -> float:
     """Share of the values that count as independent, 0..1."""
     if len(values) < 8 or values.std() == 0:
