@@ -326,7 +326,8 @@ class Store(Protocol):
     def add_version(self, make: Callable[[int], Resource], kind: Kind, region: str, parent: str) -> Resource:
         """Add `make(n)` under the next free version number n >= 1 of `parent`, never one used before.
         `ResourceNotFound` when
-        the parent (a PACKAGE_GROUP) is gone."""
+        the parent (a PACKAGE_GROUP) is gone. Where a version of the parent has its label ``client_token`` already, that
+        one is returned and nothing is added."""
         ...
 
     def resource(self, kind: Kind, region: str, name: str) -> Resource:

@@ -38,19 +38,22 @@ class ResourceQueries(Queries):
 
     def add_version(self, make: Callable[[int], Resource], kind: Kind, region: str, parent: str) -> Resource:
         """Add `make(n)` under the next version number of the group; numbers are not used twice while the group lives.
-        `make` is called once a try."""
+        `make` is called once a try. One with the client token of a version that is there is not added: that
+        version is the answer."""
         made: list[Resource] = []
 
         def work(connection: Connection) -> Resource:
             group = _locked(connection, Kind.PACKAGE_GROUP, region, parent)
             number = group.last_version + 1
-            connection.execute(update(resources).where(resources.c.row == group.row).values(last_version=number))
             resource = make(number)
+            if (earlier := _made_with_its_token(connection, resource)) is not None:
+                return earlier
+            connection.execute(update(resources).where(resources.c.row == group.row).values(last_version=number))
             made[:] = [resource]
             _insert(connection, resource)
             return resource
 
-        return self._database.write(work, lambda connection: _landed(connection, made[0]))
+        return self._database.write(work, lambda connection: _landed(connection, made[0]) if made else None)
 
     def resource(self, kind: Kind, region: str, name: str) -> Resource:
         """The one; `ResourceNotFound`."""
@@ -170,6 +173,17 @@ def _insert(connection: Connection, resource: Resource) -> None:
 def _landed(connection: Connection, resource: Resource) -> Resource | None:
     row = connection.execute(_one(resource.kind, resource.region, resource.name)).first()
     return resource if row is not None and resource_of(row) == resource else None
+
+
+def _made_with_its_token(connection: Connection, resource: Resource) -> Resource | None:
+    """A version of the same group that the same request made: clients repeat a request whose answer they lost."""
+    token = resource.labels.get("client_token")
+    if token is None:
+        return None
+    same = (resources.c.kind == resource.kind.value, resources.c.region == resource.region, _equal("client_token"))
+    statement = select(resources).where(*same, resources.c.parent == resource.parent)
+    row = connection.execute(statement, {"equals_client_token": token}).first()
+    return None if row is None else resource_of(row)
 
 
 def _has_versions(region: str, group: str) -> Any:

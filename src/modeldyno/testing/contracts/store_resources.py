@@ -107,6 +107,20 @@ class ResourceContract:
             )
         assert sorted(item.version or 0 for item in made) == list(range(1, 17))
 
+    def test_a_version_asked_for_many_times_at_once_with_one_token_is_added_once(
+        self, open_again: OpenAgain, store: Store
+    ) -> None:
+        store.add_resource(a_resource("g", Kind.PACKAGE_GROUP))
+        stores = (store, open_again())
+
+        def make(number: int) -> Resource:
+            return replace(_version("g")(number), labels={"client_token": "t"})
+
+        with ThreadPoolExecutor(4) as pool:
+            made = list(pool.map(lambda n: stores[n % 2].add_version(make, Kind.PACKAGE, REGION, "g"), range(8)))
+        assert {item.version for item in made} == {1}
+        assert store.add_version(_version("g"), Kind.PACKAGE, REGION, "g").version == 2
+
     def test_a_group_with_versions_is_not_removed(self, store: Store) -> None:
         store.add_resource(a_resource("g", Kind.PACKAGE_GROUP))
         store.add_version(_version("g"), Kind.PACKAGE, REGION, "g")
