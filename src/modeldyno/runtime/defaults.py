@@ -29,7 +29,7 @@ class ScikitLearn:
 
     def model_fn(self, model_dir: str) -> Any:
         """Refuses: the script must have one."""
-        raise NotImplementedError(
+        raise AttributeError(
             "The script has no model_fn(model_dir), and this framework has no default one: "
             "write one that loads the model from model_dir and returns it."
         )
