@@ -18,12 +18,17 @@ response times of most models, short against the windows that a level takes."""
 class Window:
     """One second (about) of a trial's load.
 
-    started_at: seconds since the Unix epoch. users: constant within a window. latency_counts: `LatencyHistogram.counts`
-    of the *successful* answers that arrived in it. failed: failed invocations by kind: ``http_STATUS``, ``timeout``,
-    ``connection_reset``, ``connection_refused``, ``connection_failed``, ``bad_answer``. generator_cpu_seconds and
+    started_at: seconds since the Unix epoch. users: of a closed loop, constant within a window; 0 in an open loop.
+    latency_counts: `LatencyHistogram.counts` of the *successful* answers that arrived in it. failed: failed invocations by kind: ``http_STATUS``, ``timeout``,
+    ``connection_reset``, ``connection_refused``, ``connection_failed``, ``bad_answer``, ``not_sent``. generator_cpu_seconds and
     generator_delay_seconds: CPU used, and time spent runnable but not running, by the generator process. cpu_seconds,
     memory_bytes: of the instance, None where the host cannot tell. settling: it follows a change of the load, or was
     cut short by one: to be left out of figures on a constant load.
+
+    Of an open loop, whose latencies count from the intended time: rate_per_second: the intended rate (None: closed
+    loop). offered: arrivals intended in the window. backlog: those of them that had to wait in the generator because
+    all connections it may open were in use. send_lag_ns: the longest that the generator was late for an intended time
+    (part of the latency). in_flight, of either loop: requests at the window's end without an answer, sent or waiting.
     """
 
     sequence: int
@@ -38,6 +43,11 @@ class Window:
     cpu_seconds: float | None = None
     memory_bytes: int | None = None
     settling: bool = False
+    rate_per_second: float | None = None
+    offered: int | None = None
+    in_flight: int = 0
+    backlog: int = 0
+    send_lag_ns: int = 0
 
     @property
     def succeeded(self) -> int:

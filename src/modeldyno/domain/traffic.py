@@ -10,10 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 MOST_USERS = 10_000
 """Users of a pattern at most. Chosen: each holds a connection and so a port of its own, of which Linux gives clients
 28,232 (ip_local_port_range); and what a user costs is taken from the host that is measured."""
+
+
+class Arrivals(StrEnum):
+    """How open-loop arrivals follow each other: independently of each other, or evenly."""
+
+    POISSON = "poisson"
+    CONSTANT = "constant"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,33 +1,36 @@
-"""The users together: how many there are, and who waits too long."""
+"""Closed-loop users together."""
 
 from __future__ import annotations
 
-from time import perf_counter_ns
+from collections.abc import Iterator
 
-from modeldyno.load.shutter import Shutter
-from modeldyno.load.user import Scene, User
+from modeldyno.load.connection import Scene
+from modeldyno.load.user import User
 
 
 class Crowd:
-    """Closed-loop users. A window ends where their number changes, so it is constant within each."""
+    """So many users, and those who leave but wait for an answer still."""
 
-    def __init__(self, scene: Scene, shutter: Shutter) -> None:
+    def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._shutter = shutter
         self._users: list[User] = []
         self._leaving: list[User] = []
-        self._timeout_ns = round(scene.timeout_seconds * 1e9)
-        scene.loop.call_later(scene.timeout_seconds, self._expire)
+
+    def __iter__(self) -> Iterator[User]:
+        return iter((*self._users, *self._leaving))
+
+    @property
+    def in_flight(self) -> int:
+        """Requests without an answer yet."""
+        return sum(1 for user in self if user.intended_ns)
+
+    @property
+    def gone(self) -> bool:
+        """Whether there is nobody, and nothing in flight."""
+        return not self._users and all(user.finished for user in self._leaving)
 
     def want(self, users: int, redraw: bool) -> None:
-        """Have so many users from now on; `redraw`: all on new connections. Where nothing changes, nothing is cut.
-
-        Where there were none and nothing was in flight, the idle time before is in no window.
-        """
-        if users == len(self._users) and not (redraw and users):
-            return
-        idle = not self._users and all(user.finished for user in self._leaving)
-        self._shutter.change(users, unseen=idle and self._scene.recorder.empty)
+        """Have so many users from now on; `redraw`: all on new connections."""
         for user in self._users[users:]:
             user.leave()
         self._leaving = [user for user in self._leaving if not user.finished] + self._users[users:]
@@ -37,16 +40,3 @@ class Crowd:
                 user.redraw()
         while len(self._users) < users:
             self._users.append(User(self._scene))
-
-    def _expire(self) -> None:
-        """Give up what has waited too long, and look again when the oldest of the rest will have."""
-        now_ns = oldest_ns = perf_counter_ns()
-        for user in (*self._users, *self._leaving):
-            if not user.sent_ns:
-                continue
-            if user.sent_ns + self._timeout_ns <= now_ns:
-                user.expire()
-            else:
-                oldest_ns = min(oldest_ns, user.sent_ns)
-        wait_ns = oldest_ns + self._timeout_ns - now_ns
-        self._scene.loop.call_later(wait_ns / 1e9 + 0.001, self._expire)

@@ -8,6 +8,7 @@ import gc
 import itertools
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -22,15 +23,18 @@ import uvloop
 
 from modeldyno.domain.errors import InputFault
 from modeldyno.domain.measurement import Window
-from modeldyno.load.crowd import Crowd
-from modeldyno.load.messages import Cut, Ready, Refused, Report, SetUsers, Start
+from modeldyno.load.conductor import Conductor
+from modeldyno.load.connection import Scene
+from modeldyno.load.messages import Cut, Order, Ready, Refused, Report, Start
 from modeldyno.load.payloads import read_payloads
+from modeldyno.load.raw import RawFile
 from modeldyno.load.recorder import Recorder
-from modeldyno.load.shutter import Shutter
-from modeldyno.load.user import Scene
 
 # Chosen: drawing anew for each request would cost more than sending it; the order repeats after so many.
 _DRAWN_AHEAD = 65_536
+_OURS = {"content-length", "transfer-encoding"}  # what frames a message is not the caller's to say
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # Source: RFC 9110 section 5.6.2, token
+_PATH = re.compile(r"/[!-~]*")
 _PR_SET_PDEATHSIG = 1  # Source: prctl(2), linux/prctl.h
 
 
@@ -66,35 +70,40 @@ async def _serve(owner: socket.socket) -> None:
 
     gc.collect()
     gc.freeze()
-    shutter = Shutter(loop, scene.recorder, start.window_seconds, start.settle_seconds, emit)
-    crowd = Crowd(scene, shutter)
+    conductor = Conductor(scene, start, emit)
+    orders: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
     while line := await reader.readline():
-        order = msgspec.json.decode(line, type=SetUsers)
-        crowd.want(order.users, order.redraw)
+        conductor.obey(orders.decode(line))
     os._exit(0)  # requests in flight are of no interest any more
 
 
 def _prepare(start: Start, loop: asyncio.AbstractEventLoop) -> Scene:
     if start.cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, start.cores)
-    head = _head(start)
-    requests = [
-        head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body for body in read_payloads(Path(start.payload_dir))
-    ]
+    requests = _requests(start)
     address = socket.getaddrinfo(start.address, start.port, type=socket.SOCK_STREAM)[0][4][0]
+    raw = RawFile(Path(start.raw_path), start.raw_limit) if start.raw_path else None
     draw = _draw(requests, start.seed)
-    return Scene(loop, str(address), start.port, draw, start.timeout_seconds, Recorder())
+    return Scene(loop, str(address), start.port, draw, start.timeout_seconds, Recorder(raw))
+
+
+def _requests(start: Start) -> list[bytes]:
+    head = _head(start)
+    if start.payload_dir is None:
+        return [head + b"\r\n"]
+    bodies = read_payloads(Path(start.payload_dir))
+    return [head + f"Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
 
 
 def _head(start: Start) -> bytes:
-    host = f"[{start.address}]" if ":" in start.address else start.address
-    headers = {"Host": f"{host}:{start.port}", "Content-Type": start.content_type, "Accept": start.accept}
-    lines = [f"POST {start.path} HTTP/1.1"]
-    for name, value in headers.items():
-        if value is None:
-            continue
-        if not (value.isascii() and value.isprintable()):
+    if not _PATH.fullmatch(start.path):
+        raise InputFault(f"{start.path!r} cannot be asked for: it has to begin with / and be percent-encoded.")
+    lines = [f"{start.method} {start.path} HTTP/1.1"]
+    for name, value in start.headers:
+        if not (_NAME.fullmatch(name) and value.isascii() and value.isprintable()):
             raise InputFault(f"{value!r} cannot be sent as the header {name}.")
+        if name.lower() in _OURS:
+            raise InputFault(f"The header {name} is the generator's own.")
         lines.append(f"{name}: {value}")
     return "\r\n".join([*lines, ""]).encode()
 

@@ -5,22 +5,29 @@ from __future__ import annotations
 import msgspec
 
 from modeldyno.domain.measurement import Window
+from modeldyno.domain.traffic import Arrivals
 
 
 class Start(msgspec.Struct, tag="start"):
-    """First line to the generator: what to drive, and how. `address` is a host name or IP, `path` begins with ``/``."""
+    """First line to the generator: what to drive, and how. `address` is a host name or IP, `path` begins with ``/``.
+
+    payload_dir: None: requests have no body. raw_path: where per-request records go, `raw_limit` of them at most.
+    """
 
     address: str
     port: int
+    method: str
     path: str
-    payload_dir: str
-    content_type: str
-    accept: str | None
+    headers: tuple[tuple[str, str], ...]
+    payload_dir: str | None
     seed: int
     timeout_seconds: float
     window_seconds: float
     settle_seconds: float
     cores: tuple[int, ...]
+    max_connections: int
+    raw_path: str | None
+    raw_limit: int
 
 
 class SetUsers(msgspec.Struct, tag="users"):
@@ -28,6 +35,17 @@ class SetUsers(msgspec.Struct, tag="users"):
 
     users: int
     redraw: bool = False
+
+
+class SetRate(msgspec.Struct, tag="rate"):
+    """The same for open-loop arrivals."""
+
+    per_second: float
+    arrivals: Arrivals
+    redraw: bool = False
+
+
+Order = SetUsers | SetRate
 
 
 class Ready(msgspec.Struct, tag="ready"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import msgspec
 
 from modeldyno.domain.errors import InputFault, ServiceError
 from modeldyno.domain.measurement import SETTLE_SECONDS, WINDOW_SECONDS, Window
-from modeldyno.load.messages import Cut, Ready, Refused, Report, SetUsers, Start
+from modeldyno.domain.traffic import Arrivals
+from modeldyno.load.messages import Cut, Order, Ready, Refused, Report, SetRate, SetUsers, Start
 from modeldyno.ports import LoadSession, LoadTarget
 
 # Chosen: starting takes 0.2 s and reading 1 GiB of payloads from a slow disk about 10 s.
@@ -109,6 +111,16 @@ class ProcessSession:
             raise ValueError(f"users must not be negative: {users}")
         await self._say(SetUsers(users, redraw))
 
+    async def set_rate(self, per_second: float, arrivals: Arrivals = Arrivals.POISSON, *, redraw: bool = False) -> None:
+        """Have arrivals at that rate at once; `redraw`: on new connections.
+
+        Raises:
+            ServiceError: the generator has died.
+        """
+        if not (math.isfinite(per_second) and per_second >= 0):
+            raise ValueError(f"the rate must be 0 or above: {per_second}")
+        await self._say(SetRate(per_second, arrivals, redraw))
+
     async def windows(self) -> AsyncIterator[Window]:
         """The windows as they end, about one a second, until the session is closed.
 
@@ -127,7 +139,7 @@ class ProcessSession:
         self._closed = True
         self._writer.transport.abort()
 
-    async def _say(self, message: Start | SetUsers) -> None:
+    async def _say(self, message: Start | Order) -> None:
         try:
             self._writer.write(msgspec.json.encode(message) + b"\n")
             await self._writer.drain()
@@ -160,19 +172,34 @@ def _start(target: LoadTarget, window_seconds: float, settle_seconds: float) -> 
     url = urlsplit(target.url)
     if url.scheme != "http" or not url.hostname:
         raise ServiceError(f"The load generator drives http:// URLs only, not '{target.url}'.")
+    try:
+        port = url.port or 80
+    except ValueError as error:
+        raise ServiceError(f"'{target.url}' has no port that there could be.") from error
     return Start(
         address=url.hostname,
-        port=url.port or 80,
-        path=url.path.rstrip("/") + "/invocations",
-        payload_dir=str(target.payload_dir),
-        content_type=target.content_type,
-        accept=target.accept,
+        port=port,
+        method=target.method,
+        path=url.path.rstrip("/") + target.path,
+        headers=_headers(target, url.netloc.rpartition("@")[2]),
+        payload_dir=str(target.payload_dir) if target.payload_dir else None,
         seed=target.seed,
         timeout_seconds=target.timeout_seconds,
         window_seconds=window_seconds,
         settle_seconds=settle_seconds,
         cores=target.cores,
+        max_connections=target.max_connections,
+        raw_path=str(target.raw_path) if target.raw_path else None,
+        raw_limit=target.raw_limit,
     )
+
+
+def _headers(target: LoadTarget, host: str) -> tuple[tuple[str, str], ...]:
+    """The usual ones where the target does not say otherwise, then the target's."""
+    said = {name.lower() for name, _ in target.headers}
+    usual = {"Host": host, "Content-Type": target.content_type if target.payload_dir else None, "Accept": target.accept}
+    chosen = [(name, value) for name, value in usual.items() if value is not None and name.lower() not in said]
+    return (*chosen, *target.headers)
 
 
 def _spawn(errors: IO[bytes]) -> tuple[subprocess.Popen[bytes], socket.socket]:

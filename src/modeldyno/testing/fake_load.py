@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,12 +12,16 @@ from dataclasses import dataclass
 from modeldyno.domain.errors import ServiceError
 from modeldyno.domain.latency import bucket_of
 from modeldyno.domain.measurement import SETTLE_SECONDS, WINDOW_SECONDS, Window
+from modeldyno.domain.traffic import Arrivals
 from modeldyno.ports import Clock, LoadTarget
 
 
 @dataclass(frozen=True, slots=True)
 class FakeServer:
     """What a `FakeGenerator` pretends to drive: `workers` servers, each fixed at `service_seconds` an invocation.
+
+    Arrivals of whatever kind are a fluid to it: up to what the servers can do they are answered at once, beyond it the
+    rest waits.
 
     `fail_share` (0..1) of the invocations fail as http_500. After `windows_alive` windows the generator dies.
     """
@@ -59,6 +64,9 @@ class FakeSession:
         self._clock = clock
         self._server = server
         self._users = 0
+        self._rate: float | None = None
+        self._waiting = 0.0
+        self._offered = 0.0
         self._sequence = 0
         self._settling = False
         self._started_at = clock.now()
@@ -73,12 +81,23 @@ class FakeSession:
         """Have so many users at once."""
         if users < 0:
             raise ValueError(f"users must not be negative: {users}")
+        self._change(users, None, redraw=redraw and users > 0)
+
+    async def set_rate(self, per_second: float, arrivals: Arrivals = Arrivals.POISSON, *, redraw: bool = False) -> None:
+        """Have arrivals at that rate at once."""
+        if not (math.isfinite(per_second) and per_second >= 0):
+            raise ValueError(f"the rate must be 0 or above: {per_second}")
+        self._change(0, per_second or None, redraw=redraw and per_second > 0)
+
+    def _change(self, users: int, rate: float | None, *, redraw: bool) -> None:
         self._refuse_when_dead()
-        if users == self._users and not (redraw and users):
+        if (users, rate) == (self._users, self._rate) and not redraw:
             return
-        if self._users and self._clock.now() > self._started_at:
+        if (self._users or self._rate) and self._clock.now() > self._started_at:
             self._end_window(self._clock.now(), settling=True)
-        self._users = users
+        self._users, self._rate = users, rate
+        if rate is None:
+            self._waiting = 0.0
         self._settling = True
         self._started_at = self._clock.now()
         self._cut.set()
@@ -124,12 +143,13 @@ class FakeSession:
         self._cut.set()
 
     def _window(self, started_at: float, seconds: float, settling: bool) -> Window:
-        ended = self._server.per_second(self._users) * seconds
+        ended, response_seconds = self._served(seconds)
+        offered_before, self._offered = int(self._offered), self._offered + (self._rate or 0.0) * seconds
         failed_before, answered_before = int(self._failed), int(self._answered)
         self._failed += ended * self._server.fail_share
         self._answered += ended * (1 - self._server.fail_share)
         failed, answered = int(self._failed) - failed_before, int(self._answered) - answered_before
-        bucket = bucket_of(round(self._server.response_seconds(self._users) * 1e9))
+        bucket = bucket_of(round(response_seconds * 1e9))
         return Window(
             sequence=self._sequence,
             started_at=started_at,
@@ -138,7 +158,19 @@ class FakeSession:
             latency_counts={bucket: answered} if answered else {},
             failed={"http_500": failed} if failed else {},
             settling=settling,
+            rate_per_second=self._rate,
+            offered=None if self._rate is None else int(self._offered) - offered_before,
+            in_flight=self._users + int(self._waiting),
         )
+
+    def _served(self, seconds: float) -> tuple[float, float]:
+        """Invocations that end in so many seconds, and their response time at the end."""
+        if self._rate is None:
+            return self._server.per_second(self._users) * seconds, self._server.response_seconds(self._users)
+        most = self._server.per_second(self._server.workers)
+        ended = min(self._waiting + self._rate * seconds, most * seconds)
+        self._waiting = max(self._waiting + (self._rate - most) * seconds, 0.0)
+        return ended, self._server.service_seconds + self._waiting / most
 
     def _refuse_when_dead(self) -> None:
         if self._dead:

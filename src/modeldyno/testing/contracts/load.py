@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable
 
 import pytest
 
 from modeldyno.domain.errors import ServiceError
 from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.domain.traffic import Arrivals
 from modeldyno.ports import LoadGenerator, LoadSession, LoadTarget
 
 Kill = Callable[[LoadSession], None]
@@ -112,6 +114,66 @@ class LoadGeneratorContract:
             with pytest.raises(ValueError, match="-1"):
                 await session.set_users(-1)
 
+    @pytest.mark.parametrize("arrivals", Arrivals)
+    async def test_arrivals_come_at_their_rate_and_are_counted_as_offered(
+        self, generator: LoadGenerator, target: LoadTarget, arrivals: Arrivals
+    ) -> None:
+        async with generator.drive(target) as session:
+            await session.set_rate(300, arrivals)
+            windows = await _offered(session, 5)
+        seconds = sum(window.duration_seconds for window in windows)
+        offered = sum(window.offered or 0 for window in windows)
+        assert {window.rate_per_second for window in windows} == {300}
+        assert {window.users for window in windows} == {0}
+        assert windows[0].settling
+        assert 0.5 * 300 * seconds < offered < 1.6 * 300 * seconds
+        answered = sum(window.succeeded for window in windows)
+        assert answered + windows[-1].in_flight == offered
+        _assert_contiguous(windows)
+
+    async def test_a_closed_loop_offers_nothing(self, generator: LoadGenerator, target: LoadTarget) -> None:
+        async with generator.drive(target) as session:
+            await session.set_users(2)
+            (window,) = await _loaded(session, 1)
+        assert (window.offered, window.rate_per_second) == (None, None)
+
+    async def test_users_end_arrivals_and_arrivals_end_users(
+        self, generator: LoadGenerator, target: LoadTarget
+    ) -> None:
+        seen: list[tuple[int, float | None]] = []
+        async with generator.drive(target) as session:
+            await session.set_users(2)
+            async for window in session.windows():
+                load = (window.users, window.rate_per_second)
+                if not window.settling and load not in seen:
+                    seen.append(load)
+                    match len([load for load in seen if load != (0, None)]):
+                        case 1:
+                            await session.set_rate(100)
+                        case 2:
+                            await session.set_users(1)
+                        case 3:
+                            break
+        assert [load for load in seen if load != (0, None)] == [(2, None), (0, 100), (1, None)]
+
+    async def test_rate_0_ends_the_arrivals(self, generator: LoadGenerator, target: LoadTarget) -> None:
+        async with generator.drive(target) as session:
+            await session.set_rate(100)
+            await _offered(session, 2)
+            await session.set_rate(0)
+            async for window in session.windows():
+                if window.offered is None and not window.settling:
+                    break
+        assert (window.in_flight, window.failures) == (0, 0)
+
+    @pytest.mark.parametrize("rate", [-1.0, math.inf, math.nan])
+    async def test_a_rate_that_cannot_be_is_refused(
+        self, generator: LoadGenerator, target: LoadTarget, rate: float
+    ) -> None:
+        async with generator.drive(target) as session:
+            with pytest.raises(ValueError, match="rate"):
+                await session.set_rate(rate)
+
     async def test_windows_end_quietly_when_the_session_is_left(
         self, generator: LoadGenerator, target: LoadTarget
     ) -> None:
@@ -158,6 +220,17 @@ async def _take(session: LoadSession, count: int) -> list[Window]:
     windows: list[Window] = []
     async for window in session.windows():
         windows.append(window)
+        if len(windows) == count:
+            break
+    return windows
+
+
+async def _offered(session: LoadSession, count: int) -> list[Window]:
+    """So many windows from the first with arrivals on."""
+    windows: list[Window] = []
+    async for window in session.windows():
+        if window.offered is not None:
+            windows.append(window)
         if len(windows) == count:
             break
     return windows

@@ -1,0 +1,251 @@
+"""A keep-alive connection: one request at a time, each answer timed and counted as what it is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import cast
+
+import httptools
+
+from modeldyno.domain.latency import bucket_of
+from modeldyno.load.recorder import Recorder
+
+# Chosen: a dead server costs a user 20 attempts a second, which is neither a burnt core nor a long blindness.
+_PAUSE_SECONDS = 0.05
+# Chosen: the head of an answer is remembered up to this; llhttp's users commonly allow 8 to 64 KiB of headers.
+_LONGEST_HEAD_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What all connections share. `draw` gives the next request as the bytes to write."""
+
+    loop: asyncio.AbstractEventLoop
+    address: str
+    port: int
+    draw: Callable[[], bytes]
+    timeout_seconds: float
+    recorder: Recorder
+
+
+class Connection(asyncio.Protocol):
+    """One connection at a time: the next is opened when the last is known to be lost.
+
+    Latency runs from the request's intended time to the arrival of the answer's last byte. The request is written at
+    once, past the loop's own queue, so that the loop's other work is not counted as the server's.
+
+    Failures, by kind: ``http_<status>`` an answer that is not 2xx; ``timeout``; ``connection_refused``;
+    ``connection_failed`` no connection for another reason; ``connection_reset`` it ended before the whole answer;
+    ``bad_answer`` bytes that are not one HTTP answer.
+    """
+
+    __slots__ = (
+        "_answers",
+        "_feed",
+        "_file",
+        "_first_ns",
+        "_head",
+        "_keeps",
+        "_last",
+        "_opening",
+        "_parser",
+        "_pause",
+        "_scene",
+        "_sent_ns",
+        "_status",
+        "_taken_bytes",
+        "_transport",
+        "intended_ns",
+    )
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self.intended_ns = 0  # when the request in flight should have been written; 0: none is
+        self._sent_ns = 0
+        self._last = False  # the connection is closed after the answer in flight
+        self._pause = False
+        self._opening: asyncio.Task[None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._file = -1
+        self._answers = 0
+        self._status = 0
+        self._keeps = False  # the server keeps the connection after this answer
+        self._head = bytearray()  # of an answer that comes in pieces
+        self._first_ns = 0  # when its first piece came
+        self._taken_bytes = 0
+
+    # --- what a user or a carrier does with it ---
+
+    @abstractmethod
+    def _go_on(self) -> None:
+        """The connection is free: it is new, or the answer is whole."""
+
+    @abstractmethod
+    def _unconnected(self, kind: str) -> None:
+        """No connection was to be had."""
+
+    @abstractmethod
+    def _lost(self) -> None:
+        """The connection is gone."""
+
+    def redraw(self) -> None:
+        """Finish the request in flight, then go on with a new connection."""
+        self._last = True
+
+    def expire(self) -> None:
+        """Give the request in flight up: it took too long."""
+        self._fail("timeout")
+
+    # --- connections ---
+
+    def _open(self) -> None:
+        self._opening = self._scene.loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        scene = self._scene
+        if self._pause:
+            self._pause = False
+            await asyncio.sleep(_PAUSE_SECONDS)
+        try:
+            async with asyncio.timeout(scene.timeout_seconds):
+                await scene.loop.create_connection(lambda: self, scene.address, scene.port)
+        except TimeoutError:
+            self._lost_before_it_began("timeout")
+        except ConnectionRefusedError:
+            self._lost_before_it_began("connection_refused")
+        except OSError:
+            self._lost_before_it_began("connection_failed")
+
+    def _lost_before_it_began(self, kind: str) -> None:
+        if self._transport is None:
+            self._unconnected(kind)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin with this connection."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
+        self._last = False
+        self._file = transport.get_extra_info("socket").fileno()
+        self._answers = 0
+        self._parser = httptools.HttpResponseParser(self)
+        self._feed = self._parser.feed_data
+        self._go_on()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Account for a request that was in flight, and tell that the connection is gone."""
+        self._transport = None
+        self._file = -1
+        if self.intended_ns:
+            if error is None and self._ends_with_connection():
+                self._count(perf_counter_ns(), 0)
+            else:
+                self._fail("connection_reset")
+        self._lost()
+
+    # --- requests and answers ---
+
+    def _send(self, intended_ns: int, now_ns: int) -> None:
+        request = self._scene.draw()
+        self.intended_ns = intended_ns
+        self._sent_ns = now_ns
+        try:
+            written = os.write(self._file, request)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            self._fail("connection_reset")
+            return
+        if written != len(request):
+            assert self._transport is not None
+            self._transport.write(memoryview(request)[written:])
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a piece of the answer; when it is whole, count it and go on."""
+        now_ns = perf_counter_ns()
+        if not self.intended_ns:  # nobody asked: a server that says why it is about to close
+            self._drop()
+            return
+        self._scene.recorder.bytes_received += len(data)
+        try:
+            self._feed(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._fail("bad_answer")
+            return
+        if self._answers == 0:
+            self._remember(data, now_ns)
+            return
+        if self._answers > 1:
+            self._fail("bad_answer")
+            return
+        self._answers = 0
+        self._count(now_ns, len(data))
+        if self._last or not self._keeps or self._writing():
+            self._drop()
+        else:
+            self._go_on()
+
+    def _remember(self, data: bytes, now_ns: int) -> None:
+        self._first_ns = self._first_ns or now_ns
+        self._taken_bytes += len(data)
+        if len(self._head) < _LONGEST_HEAD_BYTES:
+            self._head += data
+
+    def on_message_complete(self) -> None:
+        """An answer is whole (called by the parser). Interim ones (1xx) do not count."""
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._status = status
+            self._keeps = self._parser.should_keep_alive()
+            self._answers += 1
+
+    def _count(self, now_ns: int, size: int) -> None:
+        recorder, status = self._scene.recorder, self._status
+        if 200 <= status < 300:
+            recorder.latency_counts[bucket_of(now_ns - self.intended_ns)] += 1
+        else:
+            recorder.failed[f"http_{status}"] += 1
+        if recorder.raw is not None:
+            first_ns = self._first_ns or now_ns
+            recorder.raw.add(self.intended_ns, self._sent_ns, first_ns, now_ns, status, self._taken_bytes + size)
+        self.intended_ns = 0
+        if self._first_ns:
+            self._forget()
+
+    def _fail(self, kind: str) -> None:
+        """Count the request in flight as failed, and give its connection up."""
+        if self.intended_ns:
+            self._scene.recorder.lose(kind, self.intended_ns, self._sent_ns, self._first_ns, self._taken_bytes)
+        self.intended_ns = 0
+        self._forget()
+        self._pause = True
+        self._drop()
+
+    def _forget(self) -> None:
+        self._first_ns = 0
+        self._taken_bytes = 0
+        self._head.clear()
+
+    def _drop(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _writing(self) -> bool:
+        """Whether the answer came before the whole request was written."""
+        assert self._transport is not None
+        return self._transport.get_write_buffer_size() > 0
+
+    def _ends_with_connection(self) -> bool:
+        """Whether the answer in flight is one that ends where its connection does.
+
+        **Source:** RFC 9112 section 6.3: neither Transfer-Encoding nor Content-Length.
+        """
+        head, end, _ = bytes(self._head).partition(b"\r\n\r\n")
+        if not end:
+            return False
+        self._status = self._parser.get_status_code()
+        names = {line.partition(b":")[0].strip().lower() for line in head.split(b"\r\n")[1:]}
+        return not names & {b"content-length", b"transfer-encoding"}
