@@ -10,6 +10,7 @@ is gone: the child stops, cleanly, however the supervisor ended.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -64,8 +65,9 @@ def tell(word: str) -> None:
 
 
 def note(text: str) -> None:
-    """One line in this process's log."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - standard error is the log file of a child
+    """One line in this process's log. A full disk takes the line, not the process."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - standard error is the log file of a child
 
 
 def keep_to_first_core() -> None:
