@@ -1,0 +1,342 @@
+"""Two measurements side by side: how far apart they are, how sure that is, and what it amounts to.
+
+1. *Throughput* is compared by the windows that the figures rest on (Welch's interval on the logarithms' scale, wider
+   where neighbouring windows correlate), *cost* by the throughput and the prices.
+2. *Latency quantiles* are compared by order statistics of either side, joined by the method of variance estimates
+   recovery, and at the same number of users only: in a closed loop twice the users wait twice as long.
+3. The windows of one deployment do not show that two deployments of the same thing differ a little: which connection
+   met which worker, where memory lies, how warm the host is. `BETWEEN_DEPLOYMENTS` widens every interval for it.
+4. The verdict rests on throughput and the one percentile of the job. Each has an interval at 99.5%, so that both hold
+   together at 99% (Bonferroni): measurements of the same thing are called different once in a hundred times.
+
+Source: Zou and Donner, "Construction of confidence limits about effect measures" (2008), for differences of quantiles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from modeldyno.domain.errors import InvalidRequest
+from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.domain.result import FORMAT
+from modeldyno.domain.saturation import PLATEAU_SHARE
+from modeldyno.domain.statistics import (
+    Difference,
+    independence_of,
+    independence_of_rates,
+    quantile_interval_ns,
+    relative_difference,
+)
+
+CONFIDENCE = 0.995
+"""Of one interval; the two that decide hold together at 99%."""
+TOLERANCE = 0.05
+"""The share up to which two measurements are the same to a person. Chosen: the least that a shared machine can show."""
+BETWEEN_DEPLOYMENTS = 0.007
+"""Standard deviation between deployments of the same thing, as a share of the figure."""
+_NARROWED = 0.125  # how finely the search narrows the users at which a threshold holds
+Document = Mapping[str, Any]
+
+
+class Verdict(StrEnum):
+    """What B is, beside A."""
+
+    SAME = "same"
+    FASTER = "faster"
+    SLOWER = "slower"
+    CANNOT_TELL = "cannot tell"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measured trial of a result document. `windows`: those that its figures rest on; `others`: all that were
+    taken at constant users. `threshold_ms` None: the capacity is where throughput goes flat."""
+
+    configuration: tuple[str, tuple[tuple[str, str], ...]]
+    windows: tuple[Window, ...]
+    others: tuple[Window, ...]
+    users: int
+    percentile: float
+    threshold_ms: float | None
+    usd_per_hour: float | None
+
+    @property
+    def seconds(self) -> float:
+        """How long the figures were taken."""
+        return sum(window.duration_seconds for window in self.windows)
+
+    @property
+    def per_minute(self) -> float:
+        """Invocations a minute."""
+        return sum(window.succeeded for window in self.windows) / self.seconds * 60
+
+    @property
+    def usd_per_million(self) -> float | None:
+        """The cost of a million inferences; None without a price."""
+        return None if self.usd_per_hour is None else self.usd_per_hour / (self.per_minute * 60) * 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure of A and of B. `difference` None: it cannot be compared, `note` says why. `seconds_needed`: how
+    much more load of either side would tell; None where it is told, or where no length of load would."""
+
+    name: str
+    a: float | None
+    b: float | None
+    difference: Difference | None
+    verdict: Verdict | None
+    decides: bool = False
+    seconds_needed: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """B beside A, figure by figure, and what it amounts to."""
+
+    changes: tuple[Change, ...]
+    verdict: Verdict
+    why: str
+
+
+def sample_of(result: Document, trial: Document) -> Sample:
+    """A measured trial of a result document (``dyno-result/1``).
+
+    Raises:
+        InvalidRequest: the document is of another format, or does not hold the windows of the figures.
+    """
+    check_format(result)
+    job, figures = result["job"], trial["figures"]
+    every = [window_of(row) for row in trial["windows"]]
+    first, last, users = figures.get("first_window"), figures.get("last_window"), figures["users"]
+    constant = tuple(window for window in every if not window.settling)
+    if first is None or last is None:
+        raise InvalidRequest(f"The result of {job['name']} does not tell which windows its figures rest on.")
+    chosen = tuple(window for window in constant if first <= window.sequence <= last)
+    if not sum(window.succeeded for window in chosen):
+        raise InvalidRequest(f"The result of {job['name']} holds no windows to compare.")
+    configuration = trial["instance_type"], tuple(sorted(trial["tuned"].items()))
+    threshold, price = job["threshold_ms"], trial["usd_per_hour"]
+    return Sample(configuration, chosen, constant, users, figures["percentile"], threshold, price)
+
+
+def check_format(result: Document) -> None:
+    """Whether it is a result document.
+
+    Raises:
+        InvalidRequest: it is not.
+    """
+    if not isinstance(result, Mapping) or result.get("format") != FORMAT:
+        raise InvalidRequest(f"This is no result document: its format is not {FORMAT}.")
+
+
+def window_of(row: Document) -> Window:
+    """A window of a result document."""
+    counts = {int(bucket): count for bucket, count in row["latency_counts"].items()}
+    return Window(
+        row["sequence"],
+        row["started_at"],
+        row["duration_seconds"],
+        row["users"],
+        counts,
+        failed=dict(row["failed"]),
+        settling=row.get("settling", False),
+    )
+
+
+def pairs(a: Document, b: Document) -> list[tuple[Document, Document]]:
+    """The measured trials that belong together, in the order of A's ranking: of one type and tuned environment.
+
+    Where there are none: the best of A with the best of B. Empty when either has measured nothing.
+    """
+    first, second = _ranked(a), _ranked(b)
+    partners = {_key(trial): trial for trial in reversed(second)}
+    found = [(trial, partners[_key(trial)]) for trial in first if _key(trial) in partners]
+    return found or [pair for pair in zip(first[:1], second[:1], strict=False)]
+
+
+def _key(trial: Document) -> tuple[str, tuple[tuple[str, str], ...]]:
+    return trial["instance_type"], tuple(sorted(trial["tuned"].items()))
+
+
+def _ranked(result: Document) -> list[Document]:
+    check_format(result)
+    trials = {trial["index"]: trial for trial in result["trials"]}
+    return [trials[item["trial_index"]] for item in result["recommendations"]]
+
+
+def compare(a: Sample, b: Sample, tolerance: float = TOLERANCE, confidence: float = CONFIDENCE) -> Comparison:
+    """B beside A. `tolerance`: the share up to which they are the same. `confidence`: of each interval."""
+    throughput = throughput_change(a, b, tolerance, confidence)
+    deciding = b.percentile
+    fractions = sorted({50.0, 95.0, 99.0, deciding})
+    latencies = [latency_change(a, b, p, tolerance, confidence, decides=p == deciding) for p in fractions]
+    main = next(change for change in latencies if change.decides)
+    verdict, why = _together(throughput, main)
+    return Comparison((throughput, *latencies, _cost_change(a, b, throughput)), verdict, why)
+
+
+def throughput_change(a: Sample, b: Sample, tolerance: float, confidence: float) -> Change:
+    """Invocations a minute of B over A's."""
+    rates = [window.per_second for window in a.windows], [window.per_second for window in b.windows]
+    seen = relative_difference(*rates, confidence)
+    if seen is None:
+        note = "fewer than three windows, or one without an answer"
+        return Change("throughput", a.per_minute, b.per_minute, None, Verdict.CANNOT_TELL, decides=True, note=note)
+    thinned = math.sqrt(min(independence_of_rates(a.windows), independence_of_rates(b.windows)))
+    low, middle, high = (math.log1p(share) for share in (seen.low, seen.relative, seen.high))
+    sides = (middle - low) / thinned, (high - middle) / thinned
+    fixed, systematic = _allowance(confidence), _users_allowance(a, b)
+    difference = _difference(middle, sides, fixed, systematic)
+    verdict = _verdict(difference, tolerance, more_is_faster=True)
+    needed = None
+    if verdict is Verdict.CANNOT_TELL:
+        needed = _seconds_needed(middle, max(sides), fixed, systematic, tolerance, max(a.seconds, b.seconds))
+    return Change("throughput", a.per_minute, b.per_minute, difference, verdict, decides=True, seconds_needed=needed)
+
+
+def latency_change(
+    a: Sample, b: Sample, percentile: float, tolerance: float, confidence: float, *, decides: bool = False
+) -> Change:
+    """A latency percentile of B over A's, in milliseconds, at a number of users that both were measured at."""
+    name = f"p{percentile:g}"
+    common = _common_users(a, b)
+    if common is None:
+        note = f"A was measured at {a.users} users and B at {b.users}, and at no number both"
+        return Change(name, None, None, None, None, decides=decides, note=note)
+    users, of_a, of_b = common
+    note = "" if a.users == b.users else f"at {users} users: A's figures are of {a.users}, B's of {b.users}"
+    known = _quantile(of_a, percentile, confidence), _quantile(of_b, percentile, confidence)
+    values = known[0][0] / 1e6, known[1][0] / 1e6
+    if known[0][1] is None or known[1][1] is None:
+        note = "; ".join(part for part in (note, "too few requests") if part)
+        return Change(name, *values, None, Verdict.CANNOT_TELL, decides=decides, note=note)
+    (low_a, high_a), (low_b, high_b) = known[0][1], known[1][1]
+    middle = math.log(known[1][0] / known[0][0])
+    sides = (
+        math.hypot(math.log(known[1][0] / low_b), math.log(high_a / known[0][0])),
+        math.hypot(math.log(high_b / known[1][0]), math.log(known[0][0] / low_a)),
+    )
+    fixed = _allowance(confidence)
+    difference = _difference(middle, sides, fixed, 0.0)
+    verdict = _verdict(difference, tolerance, more_is_faster=False)
+    needed = None
+    if verdict is Verdict.CANNOT_TELL:
+        seconds = max(_length(of_a), _length(of_b))
+        needed = _seconds_needed(middle, max(sides), fixed, 0.0, tolerance, seconds)
+    return Change(name, *values, difference, verdict, decides=decides, seconds_needed=needed, note=note)
+
+
+def _length(windows: Sequence[Window]) -> float:
+    return sum(window.duration_seconds for window in windows)
+
+
+def _quantile(
+    windows: Sequence[Window], percentile: float, confidence: float
+) -> tuple[float, tuple[float, float] | None]:
+    latency = merged_latency(windows)
+    value = latency.quantile_ns(percentile / 100)
+    assert value  # a sample has answers, and an answer takes time
+    independence = independence_of(windows, percentile / 100)
+    return value, quantile_interval_ns(latency, percentile / 100, confidence, independence)
+
+
+def _common_users(a: Sample, b: Sample) -> tuple[int, Sequence[Window], Sequence[Window]] | None:
+    """Where latencies can be compared: at the users of the figures, else where the thinner side has most answers."""
+    if a.users == b.users:
+        return a.users, a.windows, b.windows
+    by_users = [
+        (min(merged_latency(of_a).count, merged_latency(of_b).count), users, of_a, of_b)
+        for users in {window.users for window in a.others} & {window.users for window in b.others}
+        for of_a, of_b in [(_at(a, users), _at(b, users))]
+    ]
+    count, users, of_a, of_b = max(by_users, key=lambda row: row[:2], default=(0, 0, (), ()))
+    return (users, of_a, of_b) if count else None
+
+
+def _at(sample: Sample, users: int) -> tuple[Window, ...]:
+    return sample.windows if users == sample.users else tuple(one for one in sample.others if one.users == users)
+
+
+def _cost_change(a: Sample, b: Sample, throughput: Change) -> Change:
+    """Cost per inference: the prices' ratio over the throughputs', as sure as the latter."""
+    costs = a.usd_per_million, b.usd_per_million
+    seen = throughput.difference
+    if costs[0] is None or costs[1] is None or not costs[0] or seen is None:
+        note = "" if seen is None else "a price is not known"
+        return Change("cost", *costs, None, None, note=note)
+    ratio = (b.usd_per_hour or 0.0) / (a.usd_per_hour or 1.0)
+    values = (ratio / (1 + share) - 1 for share in (seen.relative, seen.high, seen.low))
+    return Change("cost", *costs, Difference(*values), None)
+
+
+def _allowance(confidence: float) -> float:
+    """What two deployments of the same thing may lie apart, on the logarithms' scale."""
+    return normal_quantile(confidence) * math.sqrt(2) * BETWEEN_DEPLOYMENTS
+
+
+@cache
+def normal_quantile(confidence: float) -> float:
+    """The two-sided quantile of the normal distribution: 1.96 for 0.95."""
+    from scipy import special
+
+    return float(special.ndtri((1 + confidence) / 2))
+
+
+def _users_allowance(a: Sample, b: Sample) -> float:
+    """What the search leaves open of a capacity when it came to different users.
+
+    The beginning of a plateau is within 3% of its height, and a threshold's users are narrowed to an eighth.
+    """
+    if a.users == b.users:
+        return 0.0
+    if a.threshold_ms is None and b.threshold_ms is None:
+        return -math.log(PLATEAU_SHARE)
+    return min(_NARROWED, abs(math.log(a.users / b.users)))
+
+
+def _difference(middle: float, sides: tuple[float, float], fixed: float, systematic: float) -> Difference:
+    low, high = (math.hypot(side, fixed) + systematic for side in sides)
+    return Difference(math.expm1(middle), math.expm1(middle - low), math.expm1(middle + high))
+
+
+def _verdict(difference: Difference, tolerance: float, *, more_is_faster: bool) -> Verdict:
+    if -tolerance <= difference.low and difference.high <= tolerance:
+        return Verdict.SAME
+    if not difference.clear:
+        return Verdict.CANNOT_TELL
+    return Verdict.FASTER if (difference.low > 0) is more_is_faster else Verdict.SLOWER
+
+
+def _seconds_needed(
+    middle: float, half: float, fixed: float, systematic: float, tolerance: float, seconds: float
+) -> float | None:
+    """How much more load of either side makes an interval so narrow that it is inside the tolerance or leaves out 0."""
+    room = max(abs(middle), math.log1p(tolerance) - abs(middle)) - systematic
+    if room <= fixed or half <= 0:
+        return None
+    share = half**2 / (room**2 - fixed**2)
+    return max(1.0, seconds * (share - 1))
+
+
+def _together(throughput: Change, latency: Change) -> tuple[Verdict, str]:
+    """What the two that decide amount to."""
+    first, second = throughput.verdict, latency.verdict
+    told = latency.name.upper()
+    if first is None or second is None or first is second:
+        return first or Verdict.CANNOT_TELL, f"by throughput alone: {latency.note}" if second is None else ""
+    if {first, second} == {Verdict.FASTER, Verdict.SLOWER}:
+        more = "more throughput, but a longer" if first is Verdict.FASTER else "less throughput, but a shorter"
+        return Verdict.CANNOT_TELL, f"{more} {told}: it depends on what you need"
+    for verdict in (Verdict.SLOWER, Verdict.FASTER):
+        if verdict in (first, second):
+            other = told if first is verdict else "throughput"
+            state = "the same" if Verdict.SAME in (first, second) else "not certain"
+            return verdict, f"by {'throughput' if first is verdict else told}; {other} is {state}"
+    return Verdict.CANNOT_TELL, f"{'throughput' if first is Verdict.CANNOT_TELL else told} is not certain"
