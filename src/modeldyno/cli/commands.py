@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from modeldyno.cli.compare import compare
 from modeldyno.cli.demo import demo
 from modeldyno.cli.doctor import doctor
 from modeldyno.cli.jobs import delete, jobs, logs, stop, watch
+from modeldyno.cli.load import load
 from modeldyno.cli.put import put
 from modeldyno.cli.recommend import recommend
 from modeldyno.cli.results import results
@@ -39,6 +41,14 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def _tell_version(asked: bool) -> None:
+    from importlib.metadata import version
+
+    if asked:
+        typer.echo(f"dyno {version('modeldyno')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="dyno",
     cls=Commands,
@@ -46,12 +56,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Measure a model server on each candidate instance type and setting, and recommend.",
 )
+
+
+@app.callback()
+def everywhere(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Measure a model server on each candidate instance type and setting, and recommend."""
+
+
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start here": (demo, recommend, up),
-    "Jobs": (jobs, watch, results, logs, stop, delete),
-    "Surroundings": (put, doctor),
+    "Jobs": (jobs, watch, results, compare, logs, stop, delete),
+    "Surroundings": (load, put, doctor),
 }
 for panel, commands in _PANELS.items():
     for command in commands:

@@ -6,11 +6,14 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modeldyno.cli import options
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 _FILE_WIDTH = 120  # of what is not a terminal
 
@@ -55,14 +58,19 @@ def results(
 
 def show(result: Mapping[str, Any], target_per_minute: int | None, file: IO[str] | None = None) -> None:
     """Print the ranking, to standard output where no file is given."""
-    from rich.console import Console
-
     from modeldyno.ui.tables import results_view
+
+    print_wide(results_view(result, target_per_minute), file)
+
+
+def print_wide(view: RenderableType, file: IO[str] | None = None) -> None:
+    """Print to a terminal in its width, to anything else in one that holds a table."""
+    from rich.console import Console
 
     console = Console(file=file)
     if not console.is_terminal:
         console.width = max(console.width, _FILE_WIDTH)
-    console.print(results_view(result, target_per_minute))
+    console.print(view)
 
 
 def json_text(result: Mapping[str, Any], target_per_minute: int | None) -> str:

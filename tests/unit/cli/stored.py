@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from modeldyno.app.compose import Dyno
 from modeldyno.domain.catalog import InstanceType, PriceBasis
+from modeldyno.domain.figures import figures_of
 from modeldyno.domain.host import Cgroup, Host
-from modeldyno.domain.job import Job, JobSpec, JobStatus, JobType
+from modeldyno.domain.job import Job, JobSpec, JobStatus, JobType, StoppingRules
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.model import ModelSource, PayloadSource
+from modeldyno.domain.stopping import Measured
 from modeldyno.domain.trial import Figures, Flag, Placement, TrialResult, TrialSpec, TrialStatus
 from modeldyno.ports import LogLine
 
@@ -77,3 +79,11 @@ def finish(dyno: Dyno, job: Job) -> None:
     reason, tail = "The model server exited with status 1.", "ValueError: no"
     assert store.finish_trial(trial, attempt, TrialStatus.FAILED, now, failure_reason=reason, log_tail=tail)
     assert store.finish_job(job.id, JobStatus.COMPLETED, now)
+
+
+def measured_from(windows: list[Window]) -> TrialResult:
+    """The result of windows of constant users."""
+    policy = Measured(tuple(windows), windows[0].users, 0.0, "throughput went flat")
+    figures = figures_of(policy, windows, StoppingRules(), None)
+    assert figures is not None
+    return TrialResult(figures, policy.reason, {}, 1.0, 4.0)
