@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from modeldyno.app.catalogue import build_catalogue
 from modeldyno.app.entropy import SystemEntropy
@@ -23,6 +26,12 @@ if TYPE_CHECKING:
     from modeldyno.instances.environments import Environments
     from modeldyno.instances.host import Finding
     from modeldyno.operations.context import Context
+
+
+class _Published(msgspec.Struct):
+    """What is read of a result file."""
+
+    host: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +79,11 @@ class Dyno:
         return read_host()
 
     def result(self, region: str, name: str) -> dict[str, Any]:
-        """The result document of a job (`domain.result`)."""
-        return job_result(self.store, self.store.job(region, name))
+        """The result document of a job (`domain.result`), with its ``host`` where the worker has written it."""
+        document = job_result(self.store, self.store.job(region, name))
+        written = self.places.result(region, name)
+        facts = msgspec.json.decode(written.read_bytes(), type=_Published).host if written.is_file() else None
+        return document if facts is None else document | {"host": facts}
 
     def close(self) -> None:
         """Let go of the store's connections."""
@@ -82,6 +94,18 @@ def job_result(store: Store, job: Job) -> dict[str, Any]:
     """The result document of a job as it stands now."""
     trials = store.trials(job.id)
     return result_document(job, trials, {trial.spec.index: store.windows(trial.id) for trial in trials})
+
+
+def host_facts() -> dict[str, Any]:
+    """What of this machine bears on every figure: results of unlike machines are not of the model alone."""
+    from modeldyno.instances.host_facts import processor, usable_cores, usable_memory_mib
+
+    return {
+        "processor": processor(),
+        "cores": len(usable_cores()),
+        "memory_mib": usable_memory_mib(),
+        "architecture": platform.machine(),
+    }
 
 
 def open_store_of(settings: Settings, places: Places, *, migrate: bool) -> Store:

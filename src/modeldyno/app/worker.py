@@ -8,7 +8,7 @@ import socket
 import msgspec
 
 from modeldyno.app.catalogue import build_catalogue
-from modeldyno.app.compose import environments_of, job_result, open_objects, open_store_of
+from modeldyno.app.compose import environments_of, host_facts, job_result, open_objects, open_store_of
 from modeldyno.app.entropy import SystemEntropy
 from modeldyno.app.orders import OPENED, READY, keep_to_first_core, note, read_orders, run_child, tell, wait_for_go
 from modeldyno.app.places import Places, places_of
@@ -75,7 +75,7 @@ def publish(places: Places, store: Store, job: Job) -> None:
     target = places.result(job.region, job.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_suffix(".new")
-    document = job_result(store, store.job(job.region, job.name))
+    document = job_result(store, store.job(job.region, job.name)) | {"host": host_facts()}
     fresh.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
     fresh.replace(target)
 
