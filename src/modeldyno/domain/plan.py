@@ -100,17 +100,21 @@ def _default_types(spec: JobSpec, catalogue: Catalogue, host: Host, notes: list[
             f"({len(host.cores)} cores, "
             f"{host.memory_mib} MiB, {host.architecture}) cannot be them."
         )
-    chosen: dict[object, InstanceType] = {}
+    shapes: dict[object, list[InstanceType]] = {}
     for kind in possible:
-        same = chosen.setdefault((kind.vcpus, kind.memory_mib, kind.accelerators), kind)
-        if same is not kind:
-            notes.append(f"{kind.name} was not tried: it has the shape of {same.name}, which is not dearer.")
-    kinds = list(chosen.values())
+        shapes.setdefault((kind.vcpus, kind.memory_mib, kind.accelerators), []).append(kind)
+    notes.extend(_told_same(first.name, [kind.name for kind in same]) for first, *same in shapes.values() if same)
+    kinds = [first for first, *_ in shapes.values()]
     for kind in kinds[MAX_DEFAULT_TYPES:]:
         notes.append(
             f"{kind.name} was not tried: a Default job tries {MAX_DEFAULT_TYPES} instance types, cheapest first."
         )
     return kinds[:MAX_DEFAULT_TYPES]
+
+
+def _told_same(chosen: str, same: list[str]) -> str:
+    were = "was not tried: it has" if len(same) == 1 else "were not tried: they have"
+    return f"{', '.join(same)} {were} the shape of {chosen}, which costs no more."
 
 
 def _cheapest(kind: InstanceType) -> tuple[bool, float, str]:

@@ -39,6 +39,12 @@ def test_without_types_the_host_decides_cheapest_first_and_says_what_it_left_out
     assert any(note.startswith("same was not tried: it has the shape of cheap") for note in result.notes)
 
 
+def test_types_of_one_shape_are_left_out_in_one_line() -> None:
+    kinds = [a_type("cheap", 1, 0.1), a_type("same", 1, 0.2), a_type("again", 1, 0.3)]
+    result = planned(a_spec(environment={WORKERS: "1"}), *kinds)
+    assert "same, again were not tried: they have the shape of cheap, which costs no more." in result.notes
+
+
 def test_a_named_type_that_the_host_cannot_be_stays_in_the_plan_to_fail_by_name() -> None:
     result = planned(a_spec(supported_instance_types=("huge",), environment={WORKERS: "1"}), a_type("huge", 64))
     assert told(result) == [("huge", {})]
