@@ -35,6 +35,8 @@ _REQUIREMENT = re.compile(rf"^\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:(?:==|
 _IMPORT = re.compile(r"^\s*(?:import|from)\s+(\w+)", re.MULTILINE)
 # A pickle holds the name, an opcode, the length and then the version. Source: sklearn.base.BaseEstimator.__getstate__.
 _WRITTEN_BY = re.compile(b"_sklearn_version.{1,14}?" + _VERSION.encode(), re.DOTALL)
+_NEED_SCRIPT = frozenset({Framework.SCIKIT_LEARN, Framework.XGBOOST})
+SCRIPT = "code/inference.py"
 _TEXT_BYTES = 1024**2
 _PICKLE_BYTES = 64 * 1024**2
 
@@ -46,6 +48,32 @@ class Detected:
     framework: Framework
     version: str | None
     evidence: str
+
+
+def demand_script(model: Path, framework: Framework) -> None:
+    """That a model has the script without which its framework's server cannot load it.
+
+    Raises:
+        InvalidRequest: it has none.
+    """
+    names = _names(model)
+    if framework not in _NEED_SCRIPT or SCRIPT in names:
+        return
+    deeper = next((name for name in names if name.endswith(f"/{SCRIPT}")), None)
+    hint = f" (it has {deeper}: pack what is in that directory, not the directory)" if deeper else ""
+    raise InvalidRequest(
+        f"The model {model} has no {SCRIPT}{hint}. {framework} needs one, with a model_fn(model_dir) that loads it."
+    )
+
+
+def _names(model: Path) -> list[str]:
+    if model.is_dir():
+        return [name for name, _ in members(model)]
+    try:
+        with tarfile.open(model, "r:gz") as archive:
+            return [name.removeprefix("./") for name in archive.getnames()]
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise InvalidRequest(f"The model {model} is neither a directory nor a readable tar.gz: {error}.") from error
 
 
 @dataclass(slots=True)

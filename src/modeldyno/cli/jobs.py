@@ -64,6 +64,8 @@ def watch(
         ended = follow(dyno, region, job, Console())
     if ended.failure_reason:
         typer.echo(ended.failure_reason, err=True)
+    if ended.status is not JobStatus.FAILED:
+        typer.echo(f"`dyno results {job}` shows what was measured.", err=True)
     if ended.status is JobStatus.FAILED:
         raise typer.Exit(1)
 
@@ -111,6 +113,7 @@ def stop(
     from modeldyno.app.supervisor import local_worker
 
     with options.opened(config, data_dir, database) as dyno:
+        dyno.store.job(region, job)
         dyno.call("StopInferenceRecommendationsJob", {"JobName": job}, region)
         with local_worker(dyno):
             status = wait_until_ended(dyno, region, job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.measurement import Window, failure_share, merged_latency
+from modeldyno.domain.resource import Query
 from modeldyno.domain.trial import Trial, TrialStatus
 from modeldyno.ui import words
 from modeldyno.ui.tables import configuration_cell, plain_table, status_text
@@ -74,7 +76,16 @@ class Watcher:
         job = self.dyno.store.job(self.region, self.name)
         trials = tuple(self._standing(job, trial) for trial in self.dyno.store.trials(job.id))
         story = tuple(line.message for line in self.dyno.store.log_lines(job.id) if line.trial_index is None)
-        return Sight(job, trials, (*story, *self._doubt(job)))
+        return Sight(job, trials, (*story, *self._doubt(job), *self._queue(job, trials)))
+
+    def _queue(self, job: Job, trials: Sequence[Standing]) -> tuple[str, ...]:
+        """A job none of whose trials has begun, behind another of the same data directory."""
+        begun = any(standing.trial.status is not TrialStatus.PENDING for standing in trials)
+        if begun or job.status is not JobStatus.IN_PROGRESS:
+            return ()
+        query = Query(self.region, equals={"status": str(JobStatus.IN_PROGRESS)}, limit=100)
+        others = [other for other in self.dyno.store.find_jobs(query).items if other.created_at < job.created_at]
+        return (f"Waiting: the trials of {others[-1].name} come first.",) if others else ()
 
     def _doubt(self, job: Job) -> tuple[str, ...]:
         """A job that nobody plans: whoever serves the data directory should have, long ago."""
@@ -89,7 +100,7 @@ class Watcher:
             return Standing(
                 trial,
                 users=figures.users,
-                per_minute=figures.capacity_per_minute,
+                per_minute=math.floor(figures.capacity_per_minute),  # as in the ranking
                 latency_ms=figures.latency_ms,
                 cpu_percent=figures.cpu_percent,
                 remark=remark,
@@ -164,8 +175,15 @@ def _picture(sight: Sight, now: float) -> Group:
             *_cells(standing),
             Text(standing.remark, style="dim"),
         )
-    latest = Text(sight.story[-1] if sight.story and not sight.job.status.ended else "", style="dim")
+    latest = Text(_latest(sight), style="dim")
     return Group(Text(_summary(sight, now), style="bold"), latest, table)
+
+
+def _latest(sight: Sight) -> str:
+    """The last line of a job's story, while it holds: nobody waits once a trial runs."""
+    line = sight.story[-1] if sight.story and not sight.job.status.ended else ""
+    runs = any(standing.trial.status is TrialStatus.IN_PROGRESS for standing in sight.trials)
+    return "" if runs and line.startswith("Waiting:") else line
 
 
 def _cells(standing: Standing) -> tuple[str, str, str, str]:
@@ -199,10 +217,12 @@ class Lines:
 
     def tell(self, sight: Sight, now: float) -> None:
         """Print what is new. `now`: seconds, monotonic."""
+        ended = sight.job.status.ended
         for message in sight.story:
             if message not in self._story:
                 self._story.add(message)
-                self._print(message)
+                if not (ended and message.startswith(sight.job.status)):  # the answer says it, once
+                    self._print(message)
         for standing in sight.trials:
             self._tell_trial(standing, len(sight.trials), now)
         if sight.job.status != self._status:

@@ -34,8 +34,9 @@ def recommend(
 ) -> None:
     """Measure a model on the candidate instance types and settings, and recommend."""
     from modeldyno.cli.recommending import Output, choose, dry_run_of, run
-    from modeldyno.cli.request import parse_ranges
+    from modeldyno.cli.request import check_words, parse_ranges
 
+    check_words(name, content_type, framework_version)
     settings = options.settings_of(config, data_dir, database)
     wish = choose(
         model=model,

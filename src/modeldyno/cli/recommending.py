@@ -15,7 +15,7 @@ from rich.text import Text
 
 from modeldyno.app.compose import Dyno, open_dyno
 from modeldyno.app.supervisor import local_worker
-from modeldyno.cli.detection import detect
+from modeldyno.cli.detection import demand_script, detect
 from modeldyno.cli.jobs import RECOMMEND_BUCKET, forget_inputs, stop_and_wait
 from modeldyno.cli.options import terminable
 from modeldyno.cli.packing import pack_model, pack_payload
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 AUTO = "auto"
+_SCRIPT_VARIABLES = frozenset({"SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"})  # the script is elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def choose(framework: str, framework_version: str | None, image: str | None, mod
     """The wish with its framework: as told, of the image, or found in the model's files.
 
     Raises:
-        InvalidRequest: no such framework, or none can be found.
+        InvalidRequest: no such framework, or none can be found, or the script that it needs is not there.
     """
     if framework != AUTO:
         chosen, version = _named(framework), framework_version
@@ -66,6 +67,8 @@ def choose(framework: str, framework_version: str | None, image: str | None, mod
         found = detect(model)
         chosen, version = found.framework, framework_version or found.version
         tell(f"Framework: {found.framework} {version or 'newest version'} ({found.evidence}).")
+    if image is None and chosen is not None and _SCRIPT_VARIABLES.isdisjoint(rest["ranges"]):
+        demand_script(model, chosen)
     return Wish(framework=chosen, framework_version=version, image=image, model=model, **rest)
 
 
@@ -148,7 +151,7 @@ def _answer(dyno: Dyno, region: str, name: str, output: Output) -> None:
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(render_report(result, output.target_per_minute), encoding="utf-8")
     tell(f"\nReport: {report}")
-    if result["job"]["failure_reason"]:
+    if result["job"]["failure_reason"] and (output.json or result["recommendations"]):  # else the answer has it
         tell(f"The job {name} is {result['job']['status']}: {result['job']['failure_reason']}")
 
 

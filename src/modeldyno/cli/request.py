@@ -19,6 +19,9 @@ _WORDS = {
 }
 """The API's word for a framework, and the repository whose images select it."""
 _OTHER_FRAMEWORK = "OTHER"  # an image decides by itself: the API wants a word, and Dyno asks nothing of it
+_NAME = re.compile(r"[A-Za-z0-9](?:-*[A-Za-z0-9]){0,62}")
+_CONTENT_TYPE = re.compile(r"[^\s/;]+/[^\s/;]+(?:\s*;.*)?")
+_FRAMEWORK_VERSION = re.compile(r"[0-9]\.[A-Za-z0-9.-]+")
 _RANGE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.+)", re.DOTALL)
 
 
@@ -74,6 +77,20 @@ def job_request(wish: Wish, name: str, payload_url: str, role: str) -> dict[str,
 def role_arn(account: str) -> str:
     """The API wants a role. Nobody assumes it."""
     return f"arn:aws:iam::{account}:role/dyno"
+
+
+def check_words(name: str | None, content_type: str, framework_version: str | None) -> None:
+    """Tell mistakes in a person's words, where the API would answer with its patterns.
+
+    Raises:
+        InvalidRequest: which option, and how it is written.
+    """
+    if name is not None and not _NAME.fullmatch(name):
+        raise InvalidRequest(f"--name {name!r}: a name has letters, digits and hyphens between them, at most 63.")
+    if not _CONTENT_TYPE.fullmatch(content_type):
+        raise InvalidRequest(f"--content-type {content_type!r}: write it in full, such as text/csv.")
+    if framework_version is not None and not _FRAMEWORK_VERSION.fullmatch(framework_version):
+        raise InvalidRequest(f"--framework-version {framework_version!r}: write it like 1.5 or 1.5.2.")
 
 
 def parse_ranges(given: Sequence[str]) -> dict[str, tuple[str, ...]]:

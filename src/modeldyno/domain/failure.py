@@ -21,6 +21,11 @@ def failure_text(reason: str, log_tail: str, limit: int = REASON_LIMIT) -> str:
     return head + _LOG + keep_end(log_tail, limit - len(head) - len(_LOG))
 
 
+def without_log(text: str) -> str:
+    """A failure's reason without the lines of the log behind it."""
+    return text.partition(_LOG)[0]
+
+
 def failures_text(trials: Sequence[Trial], note: str = "") -> str:
     """The reasons of all trials, each once, and the end of the log of the last one that has any."""
     reasons = dict.fromkeys([note] if note else [])

@@ -13,6 +13,7 @@ from rich.text import Text
 from modeldyno.ui import words
 from modeldyno.ui.words import Document
 
+_LOG_LINES = 12  # a traceback's end; `dyno logs` has the rest
 _STATUS_STYLES = {
     "COMPLETED": "green",
     "FAILED": "red",
@@ -37,7 +38,7 @@ def plain_table(*columns: str, numbers: Sequence[str] = ()) -> Table:
 
 
 def results_view(result: Document, target_per_minute: float | None = None) -> RenderableType:
-    """A job's answer: the headline, the ranking, what to know about its figures, what failed, what was left out."""
+    """A job's answer: the headline, the ranking, what to know about its figures, what failed and why, what was left."""
     target = target_per_minute or result["job"]["target_per_minute"]
     parts: list[RenderableType] = [Text(words.headline(result, target), style="bold")]
     if result["recommendations"]:
@@ -45,6 +46,7 @@ def results_view(result: Document, target_per_minute: float | None = None) -> Re
     for title, lines in (
         ("What to know about these figures", _flag_lines(result)),
         ("Failed", _failure_lines(result)),
+        ("The last lines of the log", [] if result["recommendations"] else _log_lines(result)),
         ("Left out", [str(note) for note in result["job"]["plan_notes"]]),
     ):
         if lines:
@@ -96,15 +98,26 @@ def _flag_lines(result: Document) -> list[str]:
         place = f"#{ranks[trial['index']]}" if trial["index"] in ranks else words.configuration(trial)
         for text in trial["flags"].values():
             about.setdefault(words.sentence(text), []).append(place)
-    return [f"{', '.join(places)}: {text}" for text, places in about.items()]
+    everywhere = len(result["trials"]) if len(result["trials"]) > 1 else 0
+    return [f"{'All' if len(places) == everywhere else ', '.join(places)}: {text}" for text, places in about.items()]
 
 
 def _failure_lines(result: Document) -> list[str]:
+    """Each reason once, with the configurations that it ended."""
+    ended: dict[str, list[str]] = {}
+    for trial in result["trials"]:
+        if trial["failure_reason"]:
+            ended.setdefault(words.sentence(trial["failure_reason"]), []).append(words.configuration(trial))
     return [
-        f"{words.configuration(trial)}: {words.sentence(trial['failure_reason'])}"
-        for trial in result["trials"]
-        if trial["failure_reason"]
+        f"{'All' if len(places) == len(result['trials']) > 1 else '; '.join(places)}: {reason}"
+        for reason, places in ended.items()
     ]
+
+
+def _log_lines(result: Document) -> list[str]:
+    """Of the last trial whose model server wrote something."""
+    tails = [trial["log_tail"] for trial in result["trials"] if trial["log_tail"]]
+    return words.log_lines(tails[-1])[-_LOG_LINES:] if tails else []
 
 
 _RANKED = ("instance_count", "cost_per_hour_usd", "cost_per_inference_usd", "pareto")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from modeldyno.domain.catalog import PriceBasis
 from modeldyno.domain.cost import HOURS_PER_MONTH, instances_for
+from modeldyno.domain.failure import without_log
 
 Document = Mapping[str, Any]
 """A result document (``dyno-result/1``) or a part of one, as `domain.result` makes it."""
@@ -186,4 +188,10 @@ def _no_answer(job: Document) -> str:
         return "No recommendation yet: the job is still running."
     if status == "STOPPED":
         return "No recommendation: the job was stopped."
-    return f"No recommendation. {job['failure_reason'] or ''}".strip()
+    return f"No recommendation. {without_log(job['failure_reason'] or '')}".strip()
+
+
+def log_lines(tail: str) -> list[str]:
+    """The lines of a log's end; one that comes again and again stands once, with how often."""
+    counted = [(line, len(list(same))) for line, same in groupby(tail.splitlines()) if line.strip()]
+    return [line if times == 1 else f"{line} ({times} times)" for line, times in counted]

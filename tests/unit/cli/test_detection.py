@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modeldyno.cli.detection import detect
+from modeldyno.cli.detection import demand_script, detect
 from modeldyno.cli.packing import pack_model
 from modeldyno.domain.errors import InvalidRequest
 from modeldyno.domain.images import Framework
@@ -68,3 +68,17 @@ def test_a_broken_archive_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"garbage")
     with pytest.raises(InvalidRequest, match=r"neither a directory nor a readable tar\.gz"):
         detect(path)
+
+
+def test_a_framework_that_needs_a_script_is_refused_without_one(tmp_path: Path) -> None:
+    bare = model(tmp_path / "bare", model_joblib=_PICKLE)
+    with pytest.raises(InvalidRequest, match=r"has no code/inference\.py\. scikit-learn needs one"):
+        demand_script(bare, Framework.SCIKIT_LEARN)
+    demand_script(bare, Framework.PYTORCH)  # its default loads model.pt
+    demand_script(model(tmp_path / "whole", code__inference_py="import os\n"), Framework.XGBOOST)
+
+
+def test_an_archive_of_the_directory_instead_of_its_content_is_told(tmp_path: Path) -> None:
+    packed = pack_model(model(tmp_path / "outer", churn__code__inference_py="import os\n"), tmp_path / "model.tar.gz")
+    with pytest.raises(InvalidRequest, match=r"it has churn/code/inference\.py: pack what is in that directory"):
+        demand_script(packed, Framework.SCIKIT_LEARN)

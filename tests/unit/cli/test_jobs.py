@@ -6,11 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 from modeldyno.app.compose import Dyno
+from modeldyno.cli.commands import app
 from modeldyno.cli.jobs import RECOMMEND_BUCKET
 from modeldyno.domain.job import Job
 
@@ -138,3 +140,12 @@ def test_a_bad_url_is_refused_in_one_line(run: Run, tmp_path: Path) -> None:
     assert shown.exit_code == 1
     assert shown.stderr.startswith("dyno: ")
     assert "/not/s3" in shown.stderr
+
+
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(app, ["--version"]).stdout.strip() == f"dyno {version('modeldyno')}"
+
+
+def test_stopping_a_job_that_is_not_there_is_told_by_its_name(run: Run, dyno: Dyno) -> None:
+    shown = run("stop", "nobody")
+    assert (shown.exit_code, shown.stderr.strip()) == (1, "dyno: There is no job nobody.")

@@ -63,6 +63,14 @@ def test_a_line_is_told_once_and_of_a_trial_that_goes_on_every_few_seconds(dyno:
     assert not any(line.startswith("trial 1") for line in told)
 
 
+def test_a_job_behind_another_says_whose_trials_come_first(dyno: Dyno) -> None:
+    add_job(dyno, "first")
+    begin(dyno)
+    add_job(dyno, "second")
+    assert "Waiting: the trials of first come first." in Watcher(dyno, REGION, "second").look().story
+    assert not any("Waiting" in line for line in Watcher(dyno, REGION, "first").look().story)
+
+
 def test_following_ends_when_the_job_does(dyno: Dyno) -> None:
     job = add_job(dyno, "churn")
     console, kept = plain()

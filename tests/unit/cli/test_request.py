@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from modeldyno.cli.options import settings_of
-from modeldyno.cli.request import job_name, parse_ranges
+from modeldyno.cli.request import check_words, job_name, parse_ranges
 from modeldyno.domain.errors import InvalidRequest, ServiceError
 
 
@@ -25,6 +25,26 @@ def test_a_range_of_another_form_is_refused(text: str) -> None:
 def test_a_variable_given_twice_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="twice"):
         parse_ranges(["A=1", "A=2"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type", "version", "said"),
+    [
+        ("my job", "text/csv", None, "--name 'my job'"),
+        ("job-", "text/csv", None, "--name"),
+        ("x" * 64, "text/csv", None, "--name"),
+        (None, "csv", None, "--content-type 'csv'"),
+        (None, "text/csv", "99", "--framework-version '99'"),
+    ],
+)
+def test_a_mistake_is_told_by_its_option(name: str | None, content_type: str, version: str | None, said: str) -> None:
+    with pytest.raises(InvalidRequest, match=re.escape(said)):
+        check_words(name, content_type, version)
+
+
+def test_names_content_types_and_versions_as_people_write_them_are_taken() -> None:
+    check_words("churn-1", "application/json; charset=utf-8", "1.5")
+    check_words(None, "application/x-npy", "2.6.0-cpu-py312")
 
 
 @pytest.mark.parametrize("model", ["model", "my model_v2.tar.gz", "日本", "x" * 100, "-.-", "..."])

@@ -47,6 +47,25 @@ def test_the_view_tells_flags_failures_and_what_was_left_out(result: Result) -> 
     assert "ml.c5.9xlarge was left out" in text
 
 
+def test_what_concerns_every_trial_is_told_once(result: Result) -> None:
+    for trial in result["trials"]:
+        trial["flags"] = {"no_cgroup": "no cgroup could be used"}
+        trial["failure_reason"] = "the model has no script"
+    text = shown(results_view(result))
+    assert "All: No cgroup could be used." in text
+    assert text.count("The model has no script.") == 1
+
+
+def test_without_an_answer_the_end_of_the_log_stands_below_with_repeated_lines_once(result: Result) -> None:
+    result["recommendations"] = []
+    result["trials"][4]["log_tail"] = "oops\n" * 5 + "ValueError: x\n"
+    result["job"] |= {"status": "FAILED", "failure_reason": "It ended. Last lines of its log: oops\noops"}
+    text = shown(results_view(result))
+    assert "No recommendation. It ended.\n" in text
+    assert "  oops (5 times)" in text
+    assert text.count("oops") == 1
+
+
 def test_markup_in_a_setting_is_shown_and_not_obeyed(result: Result) -> None:
     result["recommendations"][0]["environment"] = {"A": "[red]x[/red]"}
     assert "A=[red]x[/red]" in shown(ranking(result))
