@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from modeldyno.domain.latency import LatencyHistogram
 
@@ -19,11 +19,12 @@ class Window:
     """One second (about) of a trial's load.
 
     started_at: seconds since the Unix epoch. users: of a closed loop, constant within a window; 0 in an open loop.
-    latency_counts: `LatencyHistogram.counts` of the *successful* answers that arrived in it. failed: failed invocations by kind: ``http_STATUS``, ``timeout``,
-    ``connection_reset``, ``connection_refused``, ``connection_failed``, ``bad_answer``, ``not_sent``. generator_cpu_seconds and
-    generator_delay_seconds: CPU used, and time spent runnable but not running, by the generator process. cpu_seconds,
-    memory_bytes: of the instance, None where the host cannot tell. settling: it follows a change of the load, or was
-    cut short by one: to be left out of figures on a constant load.
+    latency_counts: `LatencyHistogram.counts` of the *successful* answers that arrived in it. failed: failed invocations
+    by kind: ``http_STATUS``, ``timeout``, ``connection_reset``, ``connection_refused``, ``connection_failed``,
+    ``bad_answer``, ``not_sent``. generator_cpu_seconds and generator_delay_seconds: CPU used, and time spent runnable
+    but not running, by the generator process. cpu_seconds, memory_bytes: of the instance, None where the host cannot
+    tell. settling: it follows a change of the load, or was cut short by one: to be left out of figures on a constant
+    load.
 
     Of an open loop, whose latencies count from the intended time: rate_per_second: the intended rate (None: closed
     loop). offered: arrivals intended in the window. backlog: those of them that had to wait in the generator because
@@ -86,3 +87,28 @@ def failure_share(windows: Iterable[Window]) -> float:
         good += window.succeeded
         bad += window.failures
     return bad / (good + bad) if good + bad else 0.0
+
+
+def joined(windows: Sequence[Window]) -> Window:
+    """One window of several generators' at the same time, at least one: counts add up, the duration is their mean."""
+    first = windows[0]
+    failed: dict[str, int] = {}
+    for window in windows:
+        for kind, count in window.failed.items():
+            failed[kind] = failed.get(kind, 0) + count
+    open_loop = first.rate_per_second is not None
+    return replace(
+        first,
+        duration_seconds=sum(window.duration_seconds for window in windows) / len(windows),
+        users=sum(window.users for window in windows),
+        latency_counts=merged_latency(windows).counts,
+        failed=failed,
+        bytes_received=sum(window.bytes_received for window in windows),
+        generator_cpu_seconds=sum(window.generator_cpu_seconds for window in windows),
+        generator_delay_seconds=sum(window.generator_delay_seconds for window in windows),
+        rate_per_second=sum(window.rate_per_second or 0.0 for window in windows) if open_loop else None,
+        offered=sum(window.offered or 0 for window in windows) if open_loop else None,
+        in_flight=sum(window.in_flight for window in windows),
+        backlog=sum(window.backlog for window in windows),
+        send_lag_ns=max(window.send_lag_ns for window in windows),
+    )
