@@ -20,7 +20,7 @@ class Requests:
         """(head, body) of the next request; None when the client is gone."""
         try:
             head = await self.reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
             return head, await self.reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
@@ -61,7 +61,7 @@ def payloads(tmp_path):
 def target(payloads):
     def of(url, **changes):
         given = {"content_type": "application/json", "accept": None, "seed": 1, **changes}
-        return LoadTarget(url=url, payload_dir=payloads, **given)
+        return LoadTarget(**{"url": url, "payload_dir": payloads, **given})
 
     return of
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from modeldyno.domain.errors import InputFault
 from modeldyno.load.process import ProcessGenerator
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -165,6 +166,50 @@ async def test_the_request_is_a_plain_post_with_few_headers(serve, target, load)
         "",
     ]
     assert body == b"[1, 2, 3]"
+
+
+async def test_any_method_path_and_header_can_be_asked_for(serve, target, load):
+    heads = []
+
+    async def handle(requests, writer):
+        while request := await requests.next():
+            heads.append(request)
+            writer.write(OK)
+
+    asked = {
+        "method": "GET",
+        "path": "/a%20b?c=d",
+        "payload_dir": None,
+        "content_type": None,
+        "headers": (("host", "model.test"), ("X-Tag", "1"), ("X-Tag", "2")),
+    }
+    async with serve(handle) as url:
+        _, failed = await load(target(f"{url}/base/", **asked), lambda succeeded, _: succeeded >= 2)
+    assert not failed
+    assert heads[0][0].decode().split("\r\n") == [
+        "GET /base/a%20b?c=d HTTP/1.1",
+        "host: model.test",
+        "X-Tag: 1",
+        "X-Tag: 2",
+        "",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"path": "/a b"},
+        {"path": "/\u00e9"},
+        {"headers": (("X\r\nY", "1"),)},
+        {"headers": (("X", "1\r\nY: 2"),)},
+        {"headers": (("transfer-encoding", "chunked"),)},
+    ],
+)
+async def test_what_would_break_the_request_is_refused(target, changes):
+    with pytest.raises(InputFault):
+        async with ProcessGenerator().drive(target("http://127.0.0.1:9", **changes)):
+            pass
 
 
 async def test_payloads_are_drawn_in_the_same_order_with_the_same_seed(serve, target, load, payloads):
