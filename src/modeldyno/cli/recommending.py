@@ -89,13 +89,15 @@ def run(settings: Settings, region: str, wish: Wish, name: str | None, output: O
     try:
         with terminable():
             chosen = name or job_name(wish.model, dyno.entropy.token(6))
-            _submit(dyno, region, wish, chosen)
-            return _see_through(dyno, region, chosen, output)
+            submit(dyno, region, wish, chosen)
+            status = carried_out(dyno, region, chosen)
+            _answer(dyno, region, chosen, output)
+            return status
     finally:
         dyno.close()
 
 
-def _submit(dyno: Dyno, region: str, wish: Wish, name: str) -> Job:
+def submit(dyno: Dyno, region: str, wish: Wish, name: str) -> Job:
     """Store model, objects and job, in this order: a taken name changes nothing, and no worker finds half a job."""
     role, prefix = role_arn(dyno.settings.account), f"s3://{RECOMMEND_BUCKET}/{name}"
     dyno.call("CreateModel", model_request(wish, name, f"{prefix}/model.tar.gz", role), region)
@@ -125,18 +127,17 @@ def _create(dyno: Dyno, region: str, wish: Wish, name: str, payload_url: str) ->
     return dyno.store.job(region, name)
 
 
-def _see_through(dyno: Dyno, region: str, name: str, output: Output) -> int:
+def carried_out(dyno: Dyno, region: str, name: str) -> int:
+    """Follow a job to its end, carrying it out where nobody else does; the exit status as of `run`."""
     tell(f"Job: {name} (dyno watch {name} follows it elsewhere; Ctrl-C stops it)")
     with local_worker(dyno):
         try:
             job = follow(dyno, region, name, Console(stderr=True))
-            status = 0 if job.status is JobStatus.COMPLETED else 1
+            return 0 if job.status is JobStatus.COMPLETED else 1
         except KeyboardInterrupt:
             tell("Stopping the job ...")
             stop_and_wait(dyno, region, name)
-            status = INTERRUPTED
-    _answer(dyno, region, name, output)
-    return status
+            return INTERRUPTED
 
 
 def _answer(dyno: Dyno, region: str, name: str, output: Output) -> None:
@@ -160,7 +161,7 @@ def dry_run_of(settings: Settings, region: str, wish: Wish, *, json: bool) -> No
     with tempfile.TemporaryDirectory(prefix="dyno-") as work:
         dyno = open_dyno(msgspec.structs.replace(settings, data_dir=work, database=None))
         try:
-            job = _submit(dyno, region, wish, job_name(wish.model, dyno.entropy.token(6)))
+            job = submit(dyno, region, wish, job_name(wish.model, dyno.entropy.token(6)))
             host = dyno.host()
             planned = plan(job.spec, dyno.catalogue, host, settings.runtimes, job.name, job.id)
         finally:
