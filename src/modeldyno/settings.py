@@ -37,6 +37,7 @@ class ObjectsSetting(msgspec.Struct, forbid_unknown_fields=True):
     access_key_id: str | None = None
     secret_access_key: str | None = None
     allow_http: bool = False
+    recommend_bucket: str = "dyno-recommend"  # where `dyno recommend` stores its inputs; on real S3 it must exist
 
 
 class MeasurementSetting(msgspec.Struct, forbid_unknown_fields=True):

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from modeldyno.app.compose import Dyno
     from modeldyno.domain.job import Job
 
-RECOMMEND_BUCKET = "dyno-recommend"
-"""Where `dyno recommend` keeps the model and the payload of a job; they go when the job is deleted."""
 _STOP_SECONDS = 15.0
 
 
@@ -153,7 +151,7 @@ def delete(
         found = dyno.store.job(region, job)
         dyno.store.remove_job(region, job)
         dyno.places.forget(region, job)
-        if (found.spec.model.model_data_url or "").startswith(f"s3://{RECOMMEND_BUCKET}/{job}/"):
+        if (found.spec.model.model_data_url or "").startswith(f"s3://{dyno.settings.objects.recommend_bucket}/{job}/"):
             forget_inputs(dyno, region, job)
     typer.echo(f"{job}: deleted")
 
@@ -168,4 +166,4 @@ def forget_inputs(dyno: Dyno, region: str, name: str) -> None:
     with suppress(InvalidRequest):
         dyno.call("DeleteModel", {"ModelName": name}, region)
     if not dyno.settings.objects.s3:
-        shutil.rmtree(dyno.places.objects / RECOMMEND_BUCKET / name, ignore_errors=True)
+        shutil.rmtree(dyno.places.objects / dyno.settings.objects.recommend_bucket / name, ignore_errors=True)

@@ -16,7 +16,7 @@ from rich.text import Text
 from modeldyno.app.compose import Dyno, open_dyno
 from modeldyno.app.supervisor import local_worker
 from modeldyno.cli.detection import demand_script, detect
-from modeldyno.cli.jobs import RECOMMEND_BUCKET, forget_inputs, stop_and_wait
+from modeldyno.cli.jobs import forget_inputs, stop_and_wait
 from modeldyno.cli.options import terminable
 from modeldyno.cli.packing import pack_model, pack_payload
 from modeldyno.cli.progress import follow
@@ -99,7 +99,7 @@ def run(settings: Settings, region: str, wish: Wish, name: str | None, output: O
 
 def submit(dyno: Dyno, region: str, wish: Wish, name: str) -> Job:
     """Store model, objects and job, in this order: a taken name changes nothing, and no worker finds half a job."""
-    role, prefix = role_arn(dyno.settings.account), f"s3://{RECOMMEND_BUCKET}/{name}"
+    role, prefix = role_arn(dyno.settings.account), f"s3://{dyno.settings.objects.recommend_bucket}/{name}"
     dyno.call("CreateModel", model_request(wish, name, f"{prefix}/model.tar.gz", role), region)
     try:
         _store(dyno, wish, prefix)

@@ -114,7 +114,7 @@ class TrialRun:
             usage = instance.usage()
             window = _with_usage(plain, before, usage)
             loaded.windows.append(window)
-            loaded.foreign[window.sequence] = _foreign_share(before, usage, window.duration_seconds)
+            loaded.foreign[window.sequence] = self._foreign_share(before, usage, window)
             before = usage
             if (death := instance.death()) is not None:
                 raise ModelFault(f"The model server {death} under load ({window.users} users).", instance.log_tail())
@@ -127,6 +127,13 @@ class TrialRun:
                 case Hold():
                     pass
         raise ServiceError("the load generator ended before the load was over")
+
+    def _foreign_share(self, before: Usage, after: Usage, window: Window) -> float:
+        """Of the model's cores; the generator's own use does not count as foreign where it has to share them."""
+        placement = self._claim.trial.placement
+        shares = placement is not None and placement.fills_host
+        generator = window.generator_cpu_seconds if shares else 0.0
+        return foreign_share(before, after, window.duration_seconds, generator)
 
     async def _write(self, window: Window) -> None:
         trial = self._claim.trial
@@ -143,11 +150,10 @@ class TrialRun:
         if figures is None:
             return None, (_model_error(measured.failure or "no invocation was answered"), instance.log_tail())
         shares = [loaded.foreign[window.sequence] for window in measured.windows]
-        shared = placement is None or placement.fills_host
         flags = flags_of(
             measured.windows,
             relative_half_width=relative_half_width(measured.windows),
-            foreign_share=None if shared or not shares else sum(shares) / len(shares),
+            foreign_share=sum(shares) / len(shares) if shares else None,
             stopped=False,
         )
         environment = instance.effective_environment
@@ -253,8 +259,8 @@ def _with_usage(window: Window, before: Usage, after: Usage) -> Window:
     return replace(window, cpu_seconds=cpu, memory_bytes=after.memory_bytes)
 
 
-def _foreign_share(before: Usage, after: Usage, seconds: float) -> float:
-    """Use of the instance's cores by others, 0..1; 0 where the host cannot tell."""
+def foreign_share(before: Usage, after: Usage, seconds: float, ours_seconds: float = 0.0) -> float:
+    """Use of the instance's cores by others, 0..1; 0 where the host cannot tell. `ours_seconds` of it are known as ours."""
     cores = [core for core in after.core_seconds if core in before.core_seconds]
     if not cores or seconds <= 0:
         return 0.0
@@ -263,4 +269,4 @@ def _foreign_share(before: Usage, after: Usage, seconds: float) -> float:
         everyone = after.core_seconds[core][0] - before.core_seconds[core][0]
         own = after.core_seconds[core][1] - before.core_seconds[core][1]
         foreign += max(0.0, everyone - own)
-    return min(1.0, foreign / (seconds * len(cores)))
+    return min(1.0, max(0.0, foreign - ours_seconds) / (seconds * len(cores)))

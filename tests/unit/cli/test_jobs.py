@@ -13,7 +13,6 @@ from typer.testing import CliRunner, Result
 
 from modeldyno.app.compose import Dyno
 from modeldyno.cli.commands import app
-from modeldyno.cli.jobs import RECOMMEND_BUCKET
 from modeldyno.domain.job import Job
 
 Run = Callable[..., Result]
@@ -120,7 +119,7 @@ def test_deleting_a_job_removes_its_records_logs_and_inputs(run: Run, dyno: Dyno
 def test_what_recommend_stored_for_a_job_goes_with_it(run: Run, dyno: Dyno) -> None:
     from modeldyno.cli.jobs import forget_inputs
 
-    url = f"s3://{RECOMMEND_BUCKET}/mine/model.tar.gz"
+    url = "s3://dyno-recommend/mine/model.tar.gz"
     dyno.objects.put(url, b"bytes")
     forget_inputs(dyno, "us-east-1", "mine")
     assert not dyno.objects.exists(url)

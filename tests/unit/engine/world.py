@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.unit.domain.builders import a_job, a_spec, a_type
-
 from modeldyno.domain.catalog import Catalogue
 from modeldyno.domain.host import Host
 from modeldyno.domain.job import Job, JobSpec, JobStatus
@@ -26,6 +24,7 @@ from modeldyno.store.sql import open_store
 from modeldyno.testing.clock import FastClock
 from modeldyno.testing.fake_instances import A_HOST, FakeBackend
 from modeldyno.testing.fake_load import FakeGenerator, FakeServer
+from tests.unit.domain.builders import a_job, a_spec, a_type
 
 TYPES = {kind.name: kind for kind in (a_type("one", 1), a_type("two", 2, 0.2), a_type("huge", 64, 9.0))}
 
