@@ -267,7 +267,7 @@ class LoadSession(Protocol):
         that is free, or a new one up to the target's `max_connections`, beyond which it waits in the generator. Its
         latency counts from the intended time, whatever it waited for. One that waits longer than the target's timeout
         fails as ``timeout``, and one that finds 100,000 waiting as ``not_sent``. Another rate leaves waiting arrivals
-        where they are; 0 gives them up.
+        where they are; after 0 they are still sent, and users give them up.
 
         Raises:
             ValueError: a rate below 0, infinite or not a number.

@@ -41,7 +41,10 @@ class Conductor:
         idle = self._shutter.level == Level(0) and self._crowd.gone and not self._stream.carriers
         self._shutter.change(level, unseen=idle and self._scene.recorder.empty)
         self._crowd.want(level.users, order.redraw)
-        self._stream.want(level.per_second or 0.0, level.arrivals, order.redraw)
+        if level.per_second is not None:
+            self._stream.want(level.per_second, level.arrivals, order.redraw)
+        else:
+            self._stream.end(give_up=level.users > 0)
 
     @property
     def _in_flight(self) -> int:

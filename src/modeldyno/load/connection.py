@@ -6,7 +6,7 @@ import asyncio
 import os
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import cast
 
@@ -21,6 +21,14 @@ _PAUSE_SECONDS = 0.05
 _LONGEST_HEAD_BYTES = 65_536
 
 
+@dataclass(slots=True)
+class Seen:
+    """The last answer that was one whole packet and kept its connection: the same bytes again need no parser."""
+
+    data: bytes = b""
+    status: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What all connections share. `draw` gives the next request as the bytes to write."""
@@ -31,6 +39,7 @@ class Scene:
     draw: Callable[[], bytes]
     timeout_seconds: float
     recorder: Recorder
+    seen: Seen = field(default_factory=Seen)
 
 
 class Connection(asyncio.Protocol):
@@ -54,8 +63,11 @@ class Connection(asyncio.Protocol):
         "_last",
         "_opening",
         "_parser",
+        "_partly",
         "_pause",
+        "_recorder",
         "_scene",
+        "_seen",
         "_sent_ns",
         "_status",
         "_taken_bytes",
@@ -65,6 +77,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self._recorder = scene.recorder
+        self._seen = scene.seen
         self.intended_ns = 0  # when the request in flight should have been written; 0: none is
         self._sent_ns = 0
         self._last = False  # the connection is closed after the answer in flight
@@ -73,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._file = -1
         self._answers = 0
+        self._partly = False  # not all of the request could be written at once
         self._status = 0
         self._keeps = False  # the server keeps the connection after this answer
         self._head = bytearray()  # of an answer that comes in pieces
@@ -131,6 +146,7 @@ class Connection(asyncio.Protocol):
         self._last = False
         self._file = transport.get_extra_info("socket").fileno()
         self._answers = 0
+        self._partly = False
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
         self._go_on()
@@ -161,6 +177,7 @@ class Connection(asyncio.Protocol):
             return
         if written != len(request):
             assert self._transport is not None
+            self._partly = True
             self._transport.write(memoryview(request)[written:])
 
     def data_received(self, data: bytes) -> None:
@@ -169,24 +186,34 @@ class Connection(asyncio.Protocol):
         if not self.intended_ns:  # nobody asked: a server that says why it is about to close
             self._drop()
             return
-        self._scene.recorder.bytes_received += len(data)
+        self._recorder.bytes_received += len(data)
+        if data == self._seen.data and not self._first_ns:
+            self._status, self._keeps = self._seen.status, True
+        elif not self._parsed(data, now_ns):
+            return
+        self._count(now_ns, len(data))
+        if self._last or not self._keeps or (self._partly and self._writing()):
+            self._drop()
+        else:
+            self._go_on()
+
+    def _parsed(self, data: bytes, now_ns: int) -> bool:
+        """Whether an answer is whole with this piece."""
         try:
             self._feed(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail("bad_answer")
-            return
-        if self._answers == 0:
-            self._remember(data, now_ns)
-            return
-        if self._answers > 1:
-            self._fail("bad_answer")
-            return
+            return False
+        if self._answers != 1:
+            if self._answers:
+                self._fail("bad_answer")
+            else:
+                self._remember(data, now_ns)
+            return False
         self._answers = 0
-        self._count(now_ns, len(data))
-        if self._last or not self._keeps or self._writing():
-            self._drop()
-        else:
-            self._go_on()
+        if self._keeps and not self._first_ns:
+            self._seen.data, self._seen.status = data, self._status
+        return True
 
     def _remember(self, data: bytes, now_ns: int) -> None:
         self._first_ns = self._first_ns or now_ns
@@ -203,7 +230,7 @@ class Connection(asyncio.Protocol):
             self._answers += 1
 
     def _count(self, now_ns: int, size: int) -> None:
-        recorder, status = self._scene.recorder, self._status
+        recorder, status = self._recorder, self._status
         if 200 <= status < 300:
             recorder.latency_counts[bucket_of(now_ns - self.intended_ns)] += 1
         else:
@@ -218,7 +245,7 @@ class Connection(asyncio.Protocol):
     def _fail(self, kind: str) -> None:
         """Count the request in flight as failed, and give its connection up."""
         if self.intended_ns:
-            self._scene.recorder.lose(kind, self.intended_ns, self._sent_ns, self._first_ns, self._taken_bytes)
+            self._recorder.lose(kind, self.intended_ns, self._sent_ns, self._first_ns, self._taken_bytes)
         self.intended_ns = 0
         self._forget()
         self._pause = True
@@ -236,6 +263,7 @@ class Connection(asyncio.Protocol):
     def _writing(self) -> bool:
         """Whether the answer came before the whole request was written."""
         assert self._transport is not None
+        self._partly = False
         return self._transport.get_write_buffer_size() > 0
 
     def _ends_with_connection(self) -> bool:

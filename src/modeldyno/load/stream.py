@@ -44,22 +44,28 @@ class Stream:
         return len(self._queue) + sum(1 for carrier in self.carriers if carrier.intended_ns)
 
     def want(self, per_second: float, arrivals: Arrivals, redraw: bool) -> None:
-        """Have arrivals at that rate from now on. None: those that wait are given up, and count nowhere."""
-        if redraw or not per_second:
+        """Have arrivals at that rate from now on."""
+        if redraw:
             for carrier in self.carriers:
                 carrier.redraw()
-            for carrier in self._idle:
-                carrier.dismiss()
-            self._idle.clear()
-        if not per_second:
-            self._mean_gap_ns = 0.0
-            self._queue.clear()
-            self._alarm.set(0)
-            return
+            self._dismiss_idle()
         self._mean_gap_ns = 1e9 / per_second
         self._arrivals = arrivals
         self._next_ns = perf_counter_ns() + self._gap_ns()
         self._alarm.set(int(self._next_ns))
+
+    def end(self, *, give_up: bool) -> None:
+        """Have no more arrivals. Those that wait are still sent, or given up: then they count nowhere."""
+        self._mean_gap_ns = 0.0
+        self._alarm.set(0)
+        self._dismiss_idle()
+        if give_up:
+            self._queue.clear()
+
+    def _dismiss_idle(self) -> None:
+        for carrier in self._idle:
+            carrier.dismiss()
+        self._idle.clear()
 
     def expire(self, limit_ns: int) -> None:
         """Give up what waits since before that time."""

@@ -96,7 +96,7 @@ class FakeSession:
         if (self._users or self._rate) and self._clock.now() > self._started_at:
             self._end_window(self._clock.now(), settling=True)
         self._users, self._rate = users, rate
-        if rate is None:
+        if users:
             self._waiting = 0.0
         self._settling = True
         self._started_at = self._clock.now()
@@ -165,11 +165,12 @@ class FakeSession:
 
     def _served(self, seconds: float) -> tuple[float, float]:
         """Invocations that end in so many seconds, and their response time at the end."""
-        if self._rate is None:
+        if self._users:
             return self._server.per_second(self._users) * seconds, self._server.response_seconds(self._users)
         most = self._server.per_second(self._server.workers)
-        ended = min(self._waiting + self._rate * seconds, most * seconds)
-        self._waiting = max(self._waiting + (self._rate - most) * seconds, 0.0)
+        came = self._waiting + (self._rate or 0.0) * seconds
+        ended = min(came, most * seconds)
+        self._waiting = came - ended
         return ended, self._server.service_seconds + self._waiting / most
 
     def _refuse_when_dead(self) -> None:

@@ -165,29 +165,31 @@ async def until_drained_without_stop(session, windows):
             return
 
 
-async def test_a_quiet_stream_needs_one_connection_only(serve, target):
+async def test_connections_of_a_quiet_stream_are_used_again(serve, target):
     connections = []
     async with serve(answering(connections)) as url:
-        await load(target(url), 50, lambda windows: offered(windows) >= 8, Arrivals.CONSTANT)
-    assert len(connections) == 1
+        windows = await load(target(url), 50, lambda windows: offered(windows) >= 20, Arrivals.CONSTANT)
+    assert len(connections) < offered(windows) / 2
 
 
 async def test_redrawing_opens_every_connection_anew(serve, target):
-    connections = []
-    async with (
-        serve(answering(connections)) as url,
-        ProcessGenerator(window_seconds=0.1).drive(target(url)) as session,
-    ):
+    opened, closed = [], []
+
+    async def handle(requests, writer):
+        opened.append(writer)
+        await answering()(requests, writer)
+        closed.append(writer)
+
+    async with serve(handle) as url, ProcessGenerator(window_seconds=0.1).drive(target(url)) as session:
         await session.set_rate(50, Arrivals.CONSTANT)
-        before = None
+        before = []
         async for window in session.windows():
             assert not window.failed
-            if before is None and window.succeeded:
-                before = len(connections)
+            if not before and window.succeeded:
+                before = list(opened)
                 await session.set_rate(50, Arrivals.CONSTANT, redraw=True)
-            elif before is not None and len(connections) > before:
+            elif before and len(opened) > len(before) and set(before) <= set(closed):
                 break
-    assert before == 1
 
 
 async def test_a_server_that_closes_after_each_answer_serves_all(serve, target):
@@ -213,9 +215,7 @@ async def test_nobody_listening_fails_each_arrival_as_refused(target):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
     windows = await load(target(url), 200, lambda windows: offered(windows) >= 20)
-    answered = failures(windows)
-    assert set(answered) == {"connection_refused"}
-    assert answered.total() == pytest.approx(offered(windows), abs=3)
+    assert failures(windows) == {"connection_refused": offered(windows)}
 
 
 @pytest.mark.parametrize("loop", ["closed", "open"])
