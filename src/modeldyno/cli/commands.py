@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from modeldyno.cli.check import check
 from modeldyno.cli.compare import compare
 from modeldyno.cli.demo import demo
 from modeldyno.cli.doctor import doctor
@@ -18,9 +19,11 @@ from modeldyno.cli.recommend import recommend
 from modeldyno.cli.results import results
 from modeldyno.cli.up import up
 
+_STATUS_OF_ERROR = {"check": 2}  # a check that could not be made tells nothing of the model
+
 
 class Commands(TyperGroup):
-    """Turns what went wrong into one line on standard error and exit status 1."""
+    """Turns what went wrong into one line on standard error and exit status 1 (of `check`: 2)."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the context names."""
@@ -32,7 +35,7 @@ class Commands(TyperGroup):
             raise  # the reader of a pipe has gone: nothing to tell, and nobody to tell it
         except (DynoError, OSError) as error:
             typer.echo(f"dyno: {_one_line(error)}", err=True)
-            raise typer.Exit(1) from None
+            raise typer.Exit(_STATUS_OF_ERROR.get(ctx.invoked_subcommand or "", 1)) from None
 
 
 def _one_line(error: Exception) -> str:
@@ -69,7 +72,7 @@ def everywhere(
 
 
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Start here": (demo, recommend, up),
+    "Start here": (demo, recommend, check, up),
     "Jobs": (jobs, watch, results, compare, logs, stop, delete),
     "Surroundings": (load, put, doctor),
 }

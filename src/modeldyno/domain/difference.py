@@ -155,7 +155,7 @@ def pairs(a: Document, b: Document) -> list[tuple[Document, Document]]:
 
     Where there are none: the best of A with the best of B. Empty when either has measured nothing.
     """
-    first, second = _ranked(a), _ranked(b)
+    first, second = ranked_trials(a), ranked_trials(b)
     partners = {_key(trial): trial for trial in reversed(second)}
     found = [(trial, partners[_key(trial)]) for trial in first if _key(trial) in partners]
     return found or [pair for pair in zip(first[:1], second[:1], strict=False)]
@@ -165,7 +165,8 @@ def _key(trial: Document) -> tuple[str, tuple[tuple[str, str], ...]]:
     return trial["instance_type"], tuple(sorted(trial["tuned"].items()))
 
 
-def _ranked(result: Document) -> list[Document]:
+def ranked_trials(result: Document) -> list[Document]:
+    """The measured trials of a result document, best first. Raises as `check_format`."""
     check_format(result)
     trials = {trial["index"]: trial for trial in result["trials"]}
     return [trials[item["trial_index"]] for item in result["recommendations"]]
@@ -208,10 +209,10 @@ def latency_change(
     name = f"p{percentile:g}"
     common = _common_users(a, b)
     if common is None:
-        note = f"A was measured at {a.users} users and B at {b.users}, and at no number both"
+        note = f"the answers are at {a.users} and {_people(b.users)}, and at no number of users both were measured"
         return Change(name, None, None, None, None, decides=decides, note=note)
     users, of_a, of_b = common
-    note = "" if a.users == b.users else f"at {users} users: A's figures are of {a.users}, B's of {b.users}"
+    note = "" if a.users == b.users else f"compared at {_people(users)}; the answers are at {a.users} and {b.users}"
     known = _quantile(of_a, percentile, confidence), _quantile(of_b, percentile, confidence)
     values = known[0][0] / 1e6, known[1][0] / 1e6
     if known[0][1] is None or known[1][1] is None:
@@ -231,6 +232,10 @@ def latency_change(
         seconds = max(_length(of_a), _length(of_b))
         needed = _seconds_needed(middle, max(sides), fixed, 0.0, tolerance, seconds)
     return Change(name, *values, difference, verdict, decides=decides, seconds_needed=needed, note=note)
+
+
+def _people(users: int) -> str:
+    return "1 user" if users == 1 else f"{users} users"
 
 
 def _length(windows: Sequence[Window]) -> float:

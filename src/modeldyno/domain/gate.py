@@ -117,13 +117,12 @@ def judge(trial: Document, sample: Sample | None, rules: Rules) -> list[Outcome]
 def _answers(trial: Document) -> Outcome:
     """Whether the model could be served and measured at all."""
     rule, figures, reason = "answers", trial["figures"], trial["failure_reason"]
-    if trial["status"] == "COMPLETED":
-        text = f"{figures['requests']:,} invocations measured, {figures['failed']:,} failed"
-        return Outcome(rule, Finding.PASSES, text)
-    if trial["status"] != "FAILED":
+    if trial["status"] not in ("COMPLETED", "FAILED"):
         return Outcome(rule, Finding.CANNOT_TELL, reason or f"the trial is {trial['status']}")
-    served = figures is not None and figures["failed"] < FAILURE_LIMIT * (figures["requests"] + figures["failed"])
-    return Outcome(rule, Finding.PASSES if served else Finding.FAILS, reason or "the trial failed")
+    if figures is None or figures["failed"] >= FAILURE_LIMIT * (figures["requests"] + figures["failed"]):
+        return Outcome(rule, Finding.FAILS, reason or "the trial failed")
+    text = f"{figures['requests']:,} invocations measured, {figures['failed']:,} failed"
+    return Outcome(rule, Finding.PASSES, text)
 
 
 def _unanswered(rules: Rules, latency: Outcome | None, trial: Document) -> list[Outcome]:
@@ -158,9 +157,9 @@ def throughput_outcome(windows: Sequence[Window], limit: float) -> Outcome:
         return Outcome(rule, Finding.CANNOT_TELL, "there are too few windows")
     known = _widened(Interval(seen.value * 60, seen.low * 60, seen.high * 60))
     if known.low >= limit:
-        finding, text = Finding.PASSES, f"{1 - limit / known.value:.1%} to spare"
+        finding, text = Finding.PASSES, f"{_percent(1 - limit / known.value)} to spare"
     elif known.high < limit:
-        finding, text = Finding.FAILS, f"{1 - known.value / limit:.1%} too few"
+        finding, text = Finding.FAILS, f"{_percent(1 - known.value / limit)} too few"
     else:
         finding, text = Finding.CANNOT_TELL, "too close to tell"
     told = f"{known.value:,.0f} a minute (99% sure: {known.low:,.0f} to {known.high:,.0f}), {text}"
@@ -215,10 +214,14 @@ def _latency_told(rule: str, finding: Finding, level: Level, limit_ms: float) ->
     text += f" at {level.users} user{'s' if level.users > 1 else ''}, {level.per_minute:,.0f} a minute"
     text += {
         Finding.PASSES: "",
-        Finding.FAILS: f", {value / limit_ms - 1:.1%} over",
+        Finding.FAILS: f", {_percent(value / limit_ms - 1)} over",
         Finding.CANNOT_TELL: f", from {latency.count:,} invocations: too close or too few to tell",
     }[finding]
     return Outcome(rule, finding, text, value, low, high)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
 
 
 def _baseline_rule(figure: str, tolerance: float) -> str:
