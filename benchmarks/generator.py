@@ -1,111 +1,100 @@
-"""The load generator beside wrk: the same nginx, one core each, in the same minute. Prints JSON.
+"""The load generator: beside wrk and Locust, against known truth, and its memory. Prints JSON.
 
-``python -m benchmarks.generator [--repeats 5] [--seconds 3] [--users 16]``. Needs two cores and Debian's nginx and wrk.
+``python -m benchmarks.generator [--quick] [--resume FILE] [ROW ...]``. The peers drive the same nginx in turn, one core
+each. A truth is what the server itself recorded for the same requests. With a file, runs that it holds are not
+repeated. Needs two cores and Debian's nginx and wrk; Locust is installed under ``.cache`` when it is first needed.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
+import itertools
 import json
 import os
-import platform
-import re
-import resource
 import shutil
-import socket
 import statistics
 import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from modeldyno.domain.measurement import merged_latency
-from modeldyno.load.process import ProcessGenerator
-from modeldyno.ports import LoadTarget
+import psutil
 
-_BODY = b'{"instances": [[5.1, 3.5, 1.4, 0.2]]}'
-_NGINX = """
-worker_processes 1; daemon off; pid {directory}/pid; error_log {directory}/error.log;
-events {{ worker_connections 4096; }}
-http {{
-  access_log off; keepalive_requests 1000000000;
-  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
-  server {{ listen 127.0.0.1:{port}; location / {{ return 200 "{{\\"predictions\\": [0]}}"; }} }}
-}}
-"""
-_UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6}
+from benchmarks.peers import BODY, locust, nginx, wrk
+from benchmarks.summary import machine, medians, over
+from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.load.process import ProcessGenerator, ProcessSession
+from modeldyno.ports import LoadSession, LoadTarget
+from modeldyno.testing.truth_server import read_record, within
+
+PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+Run = dict[str, float]
+Start = Callable[[LoadSession], Any]
+
+
+@dataclass(frozen=True)
+class Journal:
+    """Runs that are done, by name, in a file when there is one."""
+
+    path: Path | None
+    done: dict[str, Run]
+
+    @classmethod
+    def at(cls, path: Path | None) -> Journal:
+        return cls(path, json.loads(path.read_text()) if path is not None and path.exists() else {})
+
+    def take(self, name: str, measure: Callable[[], Run]) -> Run:
+        """The run of that name, measured when it is not yet done."""
+        if name not in self.done:
+            self.done[name] = measure()
+            print(f"{name}: {self.done[name]}", file=sys.stderr, flush=True)
+            if self.path is not None:
+                self.path.write_text(json.dumps(self.done))
+        return self.done[name]
+
+
+def cores() -> tuple[int, int]:
+    """The server's and the generator's."""
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    return first, second
 
 
 @contextmanager
-def nginx(core: int) -> Iterator[str]:
-    """Debian's nginx with one worker on that core; its URL."""
-    with tempfile.TemporaryDirectory() as directory, closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-        free.close()
-        configuration = Path(directory, "nginx.conf")
-        configuration.write_text(_NGINX.format(directory=directory, port=port))
-        command = ["taskset", "-c", str(core), "nginx", "-c", str(configuration), "-e", f"{directory}/error.log"]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        try:
-            _wait_for(port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait()
+def payloads() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "body.json").write_bytes(BODY)
+        yield Path(directory)
 
 
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
-
-
-def wrk(url: str, users: int, seconds: int, core: int, script: Path) -> dict[str, float]:
-    """Requests a second and median latency, by wrk with one thread."""
-    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{users}", f"-d{seconds}s", "--latency", "-s", str(script)]
-    before = _children_cpu_seconds()
-    text = subprocess.run([*command, f"{url}/invocations"], capture_output=True, text=True, check=True).stdout
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
-    median = re.search(r"50%\s+([\d.]+)(us|ms|s)", text)
-    assert rate is not None
-    assert median is not None
-    cpu_share = (_children_cpu_seconds() - before) / seconds
-    return {
-        "per_second": float(rate[1]),
-        "p50_us": float(median[1]) * _UNITS[median[2]],
-        "cpu_share": cpu_share,
-        "per_cpu_second": float(rate[1]) / cpu_share,
-    }
-
-
-def _children_cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-async def dyno(url: str, users: int, seconds: int, core: int, payloads: Path) -> dict[str, float]:
-    """The same by the load generator, from its whole windows."""
-    target = LoadTarget(url, payloads, "application/json", None, seed=1, cores=(core,))
-    windows = []
-    async with ProcessGenerator().drive(target) as session:
-        await session.set_users(users)
-        async for window in session.windows():
-            if window.users == users:
-                windows.append(window)
-            if len(windows) == seconds:
-                break
+async def load(
+    url: str, start: Start, seconds: int, watch: Callable[[int], None] = lambda process: None
+) -> list[Window]:
+    """The whole windows of so many seconds."""
+    windows: list[Window] = []
+    with payloads() as directory:
+        target = LoadTarget(url, directory, "application/json", None, seed=1, cores=(cores()[1],))
+        async with ProcessGenerator().drive(target) as session:
+            assert isinstance(session, ProcessSession)
+            await start(session)
+            async for window in session.windows():
+                if not window.settling and (window.users or window.offered):
+                    windows.append(window)
+                    watch(session.process_id)
+                if len(windows) == seconds:
+                    break
     assert not any(window.failed for window in windows)
+    return windows
+
+
+def dyno(url: str, users: int, seconds: int) -> Run:
+    """The same as the peers' figures."""
+    windows = asyncio.run(load(url, lambda session: session.set_users(users), seconds))
     duration = sum(window.duration_seconds for window in windows)
     succeeded = sum(window.succeeded for window in windows)
     cpu_seconds = sum(window.generator_cpu_seconds for window in windows)
@@ -118,52 +107,141 @@ async def dyno(url: str, users: int, seconds: int, core: int, payloads: Path) ->
     }
 
 
-def machine() -> dict[str, object]:
-    """What the figures were measured on."""
-    names = re.findall(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+def throughput(journal: Journal, quick: bool) -> dict[str, Any]:
+    """16 users against a static answer: at least 0.9 of wrk, and 10 times Locust."""
+    peers = {"dyno": dyno, "wrk": _by(wrk), "locust": _by(locust)}
+    rows = _beside(journal, "throughput", peers, users=16, repeats=2 if quick else 7, seconds=2 if quick else 5)
+    ratios = {f"over_{peer}": over(rows["dyno"], rows[peer], "per_second") for peer in ("wrk", "locust")}
+    return {"must": "over_wrk >= 0.9, over_locust >= 10", **ratios, "rows": rows}
+
+
+def latency(journal: Journal, quick: bool) -> dict[str, Any]:
+    """The median latency of one user: within 10% of wrk's."""
+    peers = {"dyno": dyno, "wrk": _by(wrk)}
+    rows = _beside(journal, "latency", peers, users=1, repeats=3 if quick else 9, seconds=2 if quick else 4)
+    return {"must": "over_wrk from 0.9 to 1.1", "over_wrk": over(rows["dyno"], rows["wrk"], "p50_us"), "rows": rows}
+
+
+def _by(peer: Callable[[str, int, int, int], Run]) -> Callable[[str, int, int], Run]:
+    return lambda url, users, seconds: peer(url, users, seconds, cores()[1])
+
+
+def _beside(
+    journal: Journal,
+    row: str,
+    peers: dict[str, Callable[[str, int, int], Run]],
+    *,
+    users: int,
+    repeats: int,
+    seconds: int,
+) -> Any:
+    """Each peer in turn, so many times, against the same nginx."""
+    taken: dict[str, list[Run]] = {name: [] for name in peers}
+    with nginx(cores()[0]) as url:
+        for repeat in range(repeats):
+            for name, measure in peers.items():
+                run = journal.take(
+                    f"{row} {seconds} s {name} {repeat}", functools.partial(measure, url, users, seconds)
+                )
+                taken[name].append(run)
+    return medians(taken)
+
+
+def truth(journal: Journal, quick: bool) -> dict[str, Any]:
+    """Reported percentiles against the recorded times of the same requests: the larger of 2% and 0.3 ms."""
+    loads: dict[str, Start] = {
+        "closed": lambda session: session.set_users(8),
+        "open": lambda session: session.set_rate(60),
+    }
+    seconds = 5 if quick else 20
+    rows: dict[str, Any] = {}
+    for distribution, (loop, start) in itertools.product(("fixed", "exponential"), loads.items()):
+        name = f"{distribution}_{loop}"
+        measure = functools.partial(_truth_run, distribution, start, seconds)
+        runs = [journal.take(f"truth {name} {seconds} s {repeat}", measure) for repeat in range(1 if quick else 5)]
+        rows[name] = {"within": all(_close(run) for run in runs), "runs": runs}
+    return {"must": "each percentile within the larger of 2% and 0.3 ms", "rows": rows}
+
+
+def _truth_run(distribution: str, start: Start, seconds: int) -> Run:
+    with tempfile.TemporaryDirectory() as directory:
+        record = Path(directory, "record")
+        with truth_server(record, "--workers", "2", "--service-ms", "20", "--distribution", distribution) as url:
+            windows = asyncio.run(load(url, start, seconds))
+        ended_at = windows[-1].started_at + windows[-1].duration_seconds
+        services = within(read_record(record), windows[0].started_at, ended_at)
+    times = sorted(service.ended_ns - service.arrived_ns for service in services)
+    reported = merged_latency(windows)
+    run = {"requests": float(len(times))}
+    for name, fraction in PERCENTILES.items():
+        run[f"reported_{name}_ms"] = round((reported.quantile_ns(fraction) or 0.0) / 1e6, 3)
+        run[f"recorded_{name}_ms"] = round(times[max(-int(-fraction * len(times) // 1), 1) - 1] / 1e6, 3)
+    return run
+
+
+def _close(run: Run) -> bool:
+    pairs = ((run[f"reported_{name}_ms"], run[f"recorded_{name}_ms"]) for name in PERCENTILES)
+    return all(abs(reported - recorded) <= max(0.02 * recorded, 0.3) for reported, recorded in pairs)
+
+
+@contextmanager
+def truth_server(record: Path, *options: str) -> Iterator[str]:
+    """A known-truth server on the server's core."""
+    python = ["taskset", "-c", str(cores()[0]), sys.executable, "-m", "modeldyno.testing.truth_server"]
+    with subprocess.Popen([*python, "--record", str(record), *options], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().split()[1]
+        finally:
+            server.terminate()
+
+
+def memory(journal: Journal, quick: bool) -> dict[str, Any]:
+    """The generator's resident memory at full rate: under 150 MB, flat."""
+    seconds = 15 if quick else 600
+    run = journal.take(f"memory {seconds} s", lambda: _memory_run(seconds))
+    return {"must": "under 150 MB, flat", **run}
+
+
+def _memory_run(seconds: int) -> Run:
+    seen: list[int] = []
+
+    def watch(process: int) -> None:
+        seen.append(psutil.Process(process).memory_info().rss)
+
+    with nginx(cores()[0]) as url:
+        windows = asyncio.run(load(url, lambda session: session.set_users(16), seconds, watch))
+    half = len(seen) // 2
     return {
-        "cpu": names[0] if names else platform.processor(),
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "load_average": os.getloadavg()[0],
+        "seconds": float(len(seen)),
+        "requests": float(sum(window.succeeded for window in windows)),
+        "most_mb": max(seen) / 1e6,
+        "growth_mb": (statistics.fmean(seen[half:]) - statistics.fmean(seen[:half])) / 1e6,
     }
 
 
-def compare(repeats: int, seconds: int, users: int) -> dict[str, object]:
-    """Interleaved repeats of both, their medians and the ratio of the medians."""
-    server_core, own_core = sorted(os.sched_getaffinity(0))[:2]
-    runs: dict[str, list[dict[str, float]]] = {"dyno": [], "wrk": []}
-    with tempfile.TemporaryDirectory() as directory, nginx(server_core) as url:
-        payloads = Path(directory, "payloads")
-        payloads.mkdir()
-        (payloads / "body.json").write_bytes(_BODY)
-        script = Path(directory, "post.lua")
-        script.write_text(
-            f"wrk.method = 'POST'\nwrk.body = '{_BODY.decode()}'\nwrk.headers['Content-Type'] = 'application/json'\n"
-        )
-        for _ in range(repeats):
-            runs["dyno"].append(asyncio.run(dyno(url, users, seconds, own_core, payloads)))
-            runs["wrk"].append(wrk(url, users, seconds, own_core, script))
-    medians = {
-        name: {key: round(statistics.median(run[key] for run in those), 3) for key in those[0]}
-        for name, those in runs.items()
-    }
-    ratios = {f"{key}_over_wrk": round(medians["dyno"][key] / medians["wrk"][key], 3) for key in medians["wrk"]}
-    return {"users": users, "repeats": repeats, "seconds": seconds, "medians": medians, **ratios}
+ROWS: dict[str, Callable[[Journal, bool], dict[str, Any]]] = {
+    "throughput": throughput,
+    "latency": latency,
+    "truth": truth,
+    "memory": memory,
+}
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--users", type=int, nargs="+", default=[16, 1])
-    arguments = parser.parse_args()
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: about a minute instead of 20")
+    parser.add_argument("--resume", type=Path, help="a file that keeps finished runs")
+    arguments = parser.parse_args(given)
+    if unknown := set(arguments.rows) - set(ROWS):
+        parser.error(f"there is no row {min(unknown)}; there are {', '.join(ROWS)}")
     missing = [name for name in ("nginx", "wrk", "taskset") if shutil.which(name) is None]
     if missing or len(os.sched_getaffinity(0)) < 2:
         parser.error(f"needs two cores and {', '.join(missing) or 'nothing else'}")
-    results = [compare(arguments.repeats, arguments.seconds, users) for users in arguments.users]
-    print(json.dumps({"benchmark": "generator", "machine": machine(), "results": results}, indent=2))
+    journal = Journal.at(arguments.resume)
+    results = {name: ROWS[name](journal, arguments.quick) for name in arguments.rows or ROWS}
+    print(json.dumps({"machine": machine(), "quick": arguments.quick, "results": results}, indent=2))
 
 
 if __name__ == "__main__":
