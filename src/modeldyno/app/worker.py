@@ -48,7 +48,7 @@ def build_parts(settings: Settings, places: Places, store: Store) -> Parts:
     return Parts(
         store=store,
         objects=open_objects(settings, places),
-        backend=ProcessBackend(places.instances, environments_of(settings, places).prepare),
+        backend=ProcessBackend(places.instances, environments_of(settings, places).prepare, hidden=(places.root,)),
         generator=ProcessGenerator(),
         clock=SystemClock(),
         catalogue=build_catalogue(settings),

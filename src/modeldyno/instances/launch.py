@@ -31,22 +31,38 @@ def why_no_mounts() -> str | None:
         return "mount namespaces are Linux's"
     if os.geteuid() != 0:
         return "only root may make a mount namespace"
-    with tempfile.TemporaryDirectory(prefix="dyno-probe-") as directory:
-        base = Path(directory, "ml")
-        (base / "tmp").mkdir(parents=True)
-        probe = subprocess.run([*_PROGRAM, str(base)], capture_output=True, text=True, timeout=30, check=False)
-    return (probe.stdout or probe.stderr).strip().splitlines()[-1] if probe.stdout or probe.returncode else None
+    return _probe()["mounts"]
 
 
 def server_user() -> tuple[str, str | None]:
     """As whom a server would run that needs no more than Dyno's own interpreter, and what to say of it (None: as user
-    nobody). Tried for real."""
+    nobody). Tried for real, in a mount namespace where that can be had."""
     if os.geteuid() != 0:
         return "the same user as Dyno", _USERS["own"]
-    readable = [sys.executable, sys.prefix, sys.base_prefix]
-    todo = {"command": [sys.executable], "readable": readable, "trees": []}
-    user = launcher.least_user(todo)[0]
+    user = _probe()["user"] or "root"
     return user, _USERS.get(user)
+
+
+def _probe() -> dict[str, str | None]:
+    with tempfile.TemporaryDirectory(prefix="dyno-probe-") as directory:
+        base = Path(directory, "ml")
+        (base / "tmp").mkdir(parents=True)
+        todo = {
+            "base": str(base),
+            "binds": {},
+            "hidden": [],
+            "programs": [sys.executable],
+            "readable": [sys.prefix, sys.base_prefix],
+            "trees": [],
+            "command": [sys.executable],
+        }
+        done = subprocess.run(
+            [*_PROGRAM, "probe"], input=json.dumps(todo), capture_output=True, text=True, timeout=30, check=False
+        )
+    if done.returncode:
+        return {"mounts": (done.stderr.strip().splitlines() or ["the launcher was killed"])[-1], "user": None}
+    answer: dict[str, str | None] = json.loads(done.stdout)
+    return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +111,7 @@ class Launch:
     command: tuple[str, ...]
     environment: dict[str, str]
     readable: tuple[Path, ...]
+    hidden: tuple[Path, ...]
     log_path: Path
 
     def start(self) -> tuple[subprocess.Popen[bytes], int]:
@@ -135,7 +152,10 @@ class Launch:
             "private": self.home.private,
             "base": str(self.home.base),
             "binds": self.binds,
-            "readable": [*_existing(self.command), *map(str, self.readable), str(self.home.seen_base)],
+            "seen_base": str(self.home.seen_base),
+            "hidden": [str(path) for path in self.hidden if path.is_dir()],
+            "programs": _existing(self.command),
+            "readable": [*map(str, self.readable), str(self.home.seen_base)],
             "trees": shown,
             "command": self.command,
             "environment": self.environment,

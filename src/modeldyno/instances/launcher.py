@@ -5,8 +5,10 @@ do from stdin as JSON and tells what it did as JSON on the descriptor `report_fd
 program begins:
 
 - ``join``: files of cgroups to enter; ``cores``: affinity; ``parent``: whose death ends us;
-- ``base``: the instance's BASE_DIR; ``binds``: directory -> shown read-only at; ``private``: make a mount namespace;
-- ``readable``: what an unprivileged user must be able to read, ``trees``: whole trees of it;
+- ``base``: the instance's BASE_DIR, ``seen_base``: where the server sees it; ``private``: make a mount namespace;
+  ``binds``: directory -> shown read-only at; ``hidden``: directories of which only what is needed is shown;
+- ``programs``: files of the command, ``readable``: what else an unprivileged user must be able to read, ``trees``:
+  whole trees of it;
 - ``command``, ``environment``, ``directory``, ``report_fd``.
 
 **Source:** mount_namespaces(7), capabilities(7), prctl(2).
@@ -25,13 +27,16 @@ from typing import Any
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT = 1, 2, 4, 32
 _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
+_MNT_DETACH = 2
 _CLONE_NEWNS = 0x20000
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 24, 38, 47
 _CAP_AMBIENT_CLEAR_ALL = 4
+_READ_ONLY = _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_READ_SEARCH = 2
 _CAPABILITIES = 64  # the kernel's set has room for so many; it knows fewer and refuses the rest
 _OPEN_FILES = 65536
+_LINKS = 40  # the kernel's own limit for one path, path_resolution(7)
 OPT_ML = "/opt/ml"  # where the container contract puts BASE_DIR
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -45,8 +50,9 @@ def main() -> None:
     try:
         _die_with(todo["parent"])
         _enter(todo["join"], todo["cores"])
+        os.umask(0o022)
         if todo["private"]:
-            make_private(todo["base"], todo["binds"], todo["readable"])
+            make_private(todo)
         notes = _give_up_rights(todo)
         _die_with(todo["parent"])  # a change of user takes the wish back
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
@@ -82,21 +88,33 @@ def _die_with(parent: int) -> None:
 # --- mounts ----------------------------------------------------------------------------------------------------------
 
 
-def make_private(base: str, binds: dict[str, str], needed: Iterable[str]) -> None:
-    """A mount namespace of our own: `binds` read-only, `base` at /opt/ml, /tmp private where nothing needed lies there,
-    and the cgroup trees read-only. It ends with its last process and leaves nothing on the host."""
+def make_private(todo: dict[str, Any]) -> None:
+    """A mount namespace of our own: `binds` read-only, `base` at /opt/ml, the places for temporary files private where
+    nothing needed lies there, the cgroup trees read-only, and what is none of a model's business covered. It ends with
+    its last process and leaves nothing on the host."""
     if _libc.unshare(_CLONE_NEWNS):
         _fail("unshare")
     _mount(None, "/", _MS_REC | _MS_PRIVATE)
-    for source, target in binds.items():
+    for source, target in todo["binds"].items():
         _mount(source, target, _MS_BIND | _MS_REC)
-        _mount(None, target, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
+        _mount(None, target, _READ_ONLY)
     for point in _cgroup_mounts():
         with contextlib.suppress(OSError):
             _mount(None, point, _MS_REMOUNT | _MS_BIND | _MS_RDONLY)
-    _show_opt_ml(base)
-    if not any(path == "/tmp" or path.startswith("/tmp/") for path in map(os.path.realpath, [*needed, *binds, base])):
-        _mount(os.path.join(base, "tmp"), "/tmp", _MS_BIND)
+    _show_opt_ml(todo["base"])
+    needed = [*todo["programs"], *todo["readable"], *todo["binds"], todo["base"]]
+    _make_temporary_private(todo["base"], list(map(os.path.realpath, needed)))
+    _cover(todo)
+
+
+def _make_temporary_private(base: str, needed: list[str]) -> None:
+    for place in ("/tmp", "/var/tmp", "/dev/shm"):
+        if os.path.realpath(place) != place or any(path == place or _is_below(path, place) for path in needed):
+            continue
+        if place == "/dev/shm":
+            _mount("tmpfs", place, _MS_NOSUID | _MS_NODEV, "tmpfs", "mode=1777")
+        elif os.path.isdir(place):
+            _mount(os.path.join(base, "tmp"), place, _MS_BIND)
 
 
 def _show_opt_ml(base: str) -> None:
@@ -106,7 +124,7 @@ def _show_opt_ml(base: str) -> None:
         return
     copy = os.path.join(os.path.dirname(base), "opt")
     os.mkdir(copy)
-    _mount("tmpfs", copy, 0, "tmpfs")
+    _mount("tmpfs", copy, 0, "tmpfs", "mode=755,size=1m")
     for entry in os.scandir("/opt"):
         target = os.path.join(copy, entry.name)
         if entry.is_symlink():
@@ -127,10 +145,124 @@ def _cgroup_mounts() -> list[str]:
         return [line.split()[4] for line in mounts if line.partition(" - ")[2].startswith("cgroup")]
 
 
-def _mount(source: str | None, target: str, flags: int, kind: str | None = None) -> None:
-    coded = [None if text is None else os.fsencode(text) for text in (source, target, kind)]
-    if _libc.mount(*coded, ctypes.c_ulong(flags), None):
+def _mount(source: str | None, target: str, flags: int, kind: str | None = None, data: str | None = None) -> None:
+    source_, target_, kind_, data_ = (
+        None if text is None else os.fsencode(text) for text in (source, target, kind, data)
+    )
+    if _libc.mount(source_, target_, kind_, ctypes.c_ulong(flags), data_):
         _fail(f"mount on {target}")
+
+
+# --- what a model does not see ---------------------------------------------------------------------------------------
+
+
+def _cover(todo: dict[str, Any]) -> None:
+    """Put an empty directory over each one that user nobody cannot enter but must, and over the `hidden` ones; in it,
+    at their old places and read-only, stand the needed things. Where that fails, all is uncovered: another user it is.
+    """
+    exact = [_trace(path) for path in todo["readable"]]
+    programs = [_trace(path) for path in todo["programs"]]
+    links = {link for passed, _ in exact + programs for link in passed}
+    kept = {real for _, real in exact}
+    loose = {real for _, real in programs if not any(real == path or _is_below(real, path) for path in kept)}
+    closed = _closed_to_nobody({above for path in links | kept | loose for above in _above(path)})
+    hidden = {os.path.realpath(path) for path in todo["hidden"]} - {"/"}
+    kept |= {_with_company(path, closed | hidden) for path in loose}
+    covered: list[str] = []
+    try:
+        for directory in [*_outermost(closed), *_outermost(hidden)]:
+            if os.path.isdir(directory):  # it is not covered away yet
+                _cover_one(directory, _outermost(path for path in kept if _is_below(path, directory)), links, covered)
+    except OSError:
+        for directory in reversed(covered):
+            _libc.umount2(os.fsencode(directory), _MNT_DETACH)
+
+
+def _cover_one(directory: str, kept: list[str], links: Iterable[str], covered: list[str]) -> None:
+    held = {path: os.open(path, os.O_PATH) for path in kept if os.path.exists(path)}
+    inside = {link: os.readlink(link) for link in links if _is_below(link, directory) and os.path.islink(link)}
+    _mount("tmpfs", directory, _MS_NOSUID | _MS_NODEV, "tmpfs", "mode=755,size=1m")
+    covered.append(directory)
+    for path, handle in held.items():
+        source = f"/proc/self/fd/{handle}"
+        os.makedirs(path if os.path.isdir(source) else os.path.dirname(path), exist_ok=True)
+        if not os.path.isdir(source):
+            os.close(os.open(path, os.O_CREAT))
+        _mount(source, path, _MS_BIND | _MS_REC)
+        if path != OPT_ML:
+            _mount(None, path, _READ_ONLY)
+        os.close(handle)
+    for link, target in inside.items():
+        if not os.path.lexists(link):
+            os.makedirs(os.path.dirname(link), exist_ok=True)
+            os.symlink(target, link)
+    _mount(None, directory, _READ_ONLY)
+
+
+def _closed_to_nobody(directories: Iterable[str]) -> set[str]:
+    """Those that user nobody may not enter, whatever lies above them. Tried for real, in a child."""
+    handles = {path: os.open(path, os.O_PATH) for path in directories}
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        return set()
+    answer, question = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            _become(nobody.pw_uid, nobody.pw_gid, None)
+            closed = [path for path, handle in handles.items() if not os.access(".", os.X_OK, dir_fd=handle)]
+            with os.fdopen(question, "w") as pipe:
+                json.dump(closed, pipe)
+        finally:
+            os._exit(0)
+    os.close(question)
+    for handle in handles.values():
+        os.close(handle)
+    with os.fdopen(answer) as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return set(json.loads(told or "[]"))
+
+
+def _trace(path: str) -> tuple[list[str], str]:
+    """The symbolic links on the way to a path, and its real path."""
+    links: list[str] = []
+    here, ahead = "/", path.split("/")[::-1]
+    while ahead:
+        part = ahead.pop()
+        step = os.path.normpath(os.path.join(here, part))
+        if part != ".." and os.path.islink(step) and len(links) < _LINKS:
+            links.append(step)
+            ahead += os.readlink(step).split("/")[::-1]
+            here = "/" if os.readlink(step).startswith("/") else here
+        else:
+            here = step
+    return links, here
+
+
+def _with_company(path: str, closed: set[str]) -> str:
+    """A program comes with what lies around it: the widest directory below the last that hides it (a virtual
+    environment may name the sources beside it, a script its modules)."""
+    last = max((above for above in _above(path) if above in closed), key=len, default=None)
+    return path if last is None else os.path.join(last, os.path.relpath(path, last).split("/")[0])
+
+
+def _above(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(2, len(parts))]
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path.startswith(directory + "/")
+
+
+def _outermost(paths: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for path in sorted(paths):
+        if not any(path == other or _is_below(path, other) for other in found):
+            found.append(path)
+    return found
 
 
 # --- rights ----------------------------------------------------------------------------------------------------------
@@ -142,7 +274,7 @@ def _give_up_rights(todo: dict[str, Any]) -> dict[str, str]:
         return {"user": "own"}
     name, user, group, kept = least_user(todo)
     if user != 0:
-        _give_away(todo["base"], user, group)
+        _give_away(todo["seen_base"], user, group)
     _become(user, group, kept)
     return {"user": name}
 
@@ -152,7 +284,8 @@ def least_user(todo: dict[str, Any]) -> tuple[str, int, int, int | None]:
     for candidate in _candidates(todo["command"][0]):
         if _can_reach(todo, *candidate[1:]):
             return candidate
-    raise PermissionError(f"no user of this host can read {', '.join(todo['readable'])}")
+    needed = [*todo["programs"], *todo["readable"]]
+    raise PermissionError(f"no user of this host can read {', '.join(needed)}")
 
 
 def _candidates(program: str) -> Iterable[tuple[str, int, int, int | None]]:
@@ -173,7 +306,9 @@ def _can_reach(todo: dict[str, Any], user: int, group: int, kept: int | None) ->
     if child == 0:
         try:
             _become(user, group, kept)
-            good = os.access(todo["command"][0], os.X_OK) and all(map(_readable, todo["readable"]))
+            good = os.access(todo["command"][0], os.X_OK) and all(
+                map(_readable, [*todo["programs"], *todo["readable"]])
+            )
             os._exit(0 if good and all(map(_readable, _walk(todo["trees"]))) else 1)
         except BaseException:
             os._exit(1)
@@ -236,13 +371,16 @@ def _fail(what: str) -> None:
     raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def _probe(base: str) -> None:
-    """Only make the mounts, and say on stdout why it does not work."""
+def probe() -> None:
+    """Say on stdout, as JSON, why mounts cannot be made (null: they can) and which user would be the server's."""
+    todo = json.load(sys.stdin)
+    why = None
     try:
-        make_private(base, {}, ())
+        make_private(todo)
     except OSError as error:
-        sys.stdout.write(str(error.strerror))
+        why = error.strerror
+    json.dump({"mounts": why, "user": least_user(todo)[0]}, sys.stdout)
 
 
 if __name__ == "__main__":
-    _probe(sys.argv[1]) if len(sys.argv) > 1 else main()
+    probe() if len(sys.argv) > 1 else main()

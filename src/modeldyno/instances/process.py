@@ -98,12 +98,16 @@ class ProcessBackend:
     """Process groups on this host (`ports.InstanceBackend`).
 
     `state_dir` holds a directory for each running instance; one Dyno worker at a time may use it. `prepare` says which
-    program to run. `cgroups`: how limits are held, found by trying where None.
+    program to run. `cgroups`: how limits are held, found by trying where None. `hidden`: directories of which a server
+    sees what it needs and nothing else, where a mount namespace can give that.
     """
 
-    def __init__(self, state_dir: Path, prepare: Prepare, cgroups: Cgroups | None = None) -> None:
+    def __init__(
+        self, state_dir: Path, prepare: Prepare, cgroups: Cgroups | None = None, hidden: Collection[Path] = ()
+    ) -> None:
         self._state_dir = state_dir
         self._prepare = prepare
+        self._hidden = (state_dir, *hidden)
         self._cgroups = cgroups or find_cgroups(read_host(None).cores)
         self._host = read_host(self._cgroups)
         self._private = why_no_mounts() is None
@@ -215,6 +219,7 @@ class ProcessBackend:
             prepared.command,
             server_environment(request, prepared, self._host, port, home.seen_base),
             prepared.readable,
+            self._hidden,
             request.log_path,
         )
 
