@@ -67,6 +67,9 @@ def _template() -> Template:
         "cost_label": words.cost_label,
         "plural": words.plural,
         "latency_of": words.latency_ms,
+        "sureness": words.sureness,
+        "between_ms": words.between_ms,
+        "plus_minus": words.plus_minus,
         "own": _own,
     }
     return environment.get_template("report.html.j2")
@@ -111,7 +114,14 @@ def _point(result: Document, item: Document) -> dict[str, Any]:
         "latency_ms": words.latency_ms(result, item),
         "usd_per_million": item["cost_per_inference_usd"] * 1e6,
         "pareto": item["pareto"],
+        "latency_between_ms": [item["latency_low_ms"], item["latency_high_ms"]],
+        "usd_between": [_usd_per_million(item, item[f"capacity_{end}_per_minute"]) for end in ("high", "low")],
     }
+
+
+def _usd_per_million(item: Document, per_minute: float | None) -> float | None:
+    """The cost at the end of the throughput's interval; None when that is not known or not above 0."""
+    return item["cost_per_hour_usd"] / (per_minute * 60) * 1e6 if per_minute else None
 
 
 def _series(trial: Document) -> dict[str, Any]:

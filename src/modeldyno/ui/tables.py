@@ -61,9 +61,10 @@ def ranking(result: Document, target_per_minute: float | None = None) -> Table:
     numbers += ["instances", "$/month"] if target_per_minute else []
     table = plain_table("#", "configuration", *numbers[1:], numbers=numbers)
     for item in result["recommendations"]:
-        cells = [
-            words.count(item["capacity_per_minute"]),
-            words.milliseconds(words.latency_ms(result, item)),
+        throughput, latency = words.sureness(item)
+        cells: list[RenderableType] = [
+            _above(words.count(item["capacity_per_minute"]), throughput),
+            _above(words.milliseconds(words.latency_ms(result, item)), latency.removesuffix(" ms")),
             words.percent(item["cpu_percent"]),
             words.percent(item["memory_percent"]),
             words.dollars(item["cost_per_hour_usd"]),
@@ -82,6 +83,13 @@ def configuration_cell(name: str, environment: Mapping[str, str], *remarks: str)
     text.append("".join(f" · {remark}" for remark in remarks if remark), style="not bold dim")
     for variable, value in sorted(environment.items()):
         text.append(f"\n{variable}={value}", style="not bold dim")
+    return text
+
+
+def _above(figure: str, interval: str) -> Text:
+    """A figure with its interval quietly below."""
+    text = Text(figure)
+    text.append(f"\n{interval}" if interval else "", style="not bold dim")
     return text
 
 
@@ -123,8 +131,12 @@ def _log_lines(result: Document) -> list[str]:
 _RANKED = ("instance_count", "cost_per_hour_usd", "cost_per_inference_usd", "pareto")
 _MEASURED = (
     "capacity_per_minute",
+    "capacity_low_per_minute",
+    "capacity_high_per_minute",
     "percentile",
     "latency_ms",
+    "latency_low_ms",
+    "latency_high_ms",
     "users",
     "requests",
     "failed",

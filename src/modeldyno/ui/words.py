@@ -73,6 +73,32 @@ def milliseconds(value: float | None) -> str:
     return f"{value:,.{decimals}f} ms"
 
 
+def plus_minus(value: float, low: float | None, high: float | None) -> str:
+    """The interval of a throughput: ``±0.8%``; empty when it is not known."""
+    if low is None or high is None or value <= 0:
+        return ""
+    half = 100 * max(high - value, value - low) / value
+    return f"±{half:.1f}%" if half < 9.95 else f"±{half:.0f}%"
+
+
+def between_ms(low: float | None, high: float | None) -> str:
+    """The interval of a latency: ``6.31 to 6.70 ms``; empty when it is not known."""
+    if low is None or high is None:
+        return ""
+    first, last = milliseconds(low), milliseconds(high)
+    return last if first == last else f"{first.removesuffix(' ms')} to {last}"
+
+
+def sureness(recommendation: Document) -> tuple[str, str]:
+    """The 95% intervals of its throughput and its latency, as they stand beneath the figures."""
+    item = recommendation
+    bounds = item["capacity_low_per_minute"], item["capacity_high_per_minute"]
+    return (
+        plus_minus(item["capacity_per_minute"], *bounds),
+        between_ms(item["latency_low_ms"], item["latency_high_ms"]),
+    )
+
+
 def percent(value: float | None) -> str:
     """``87%``."""
     return UNKNOWN if value is None else f"{value:.0f}%"

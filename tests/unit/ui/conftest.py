@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 STARTED = 1_780_000_000.0
+_BOUNDS = ("capacity_low_per_minute", "capacity_high_per_minute", "latency_low_ms", "latency_high_ms")
 HOSTILE = "</script><script>alert('x')</script>"
 
 
@@ -111,6 +112,12 @@ def _trial(index: int, name: str, vcpus: float, price: float | None, basis: str,
             "memory_percent": 8.8,
             "memory_peak_bytes": 190 * 1024**2,
             "generator_cpu_percent": 6.0,
+            "capacity_low_per_minute": 0.99 * best["per_minute"],
+            "capacity_high_per_minute": 1.01 * best["per_minute"],
+            "latency_low_ms": 0.97 * best["p95_ms"],
+            "latency_high_ms": 1.05 * best["p95_ms"],
+            "first_window": 16,
+            "last_window": 23,
         },
         "levels": levels,
         "windows": _windows(max(1, int(effective)), service_ms),
@@ -128,6 +135,7 @@ def _recommendation(rank: int, trial: dict[str, Any], pareto: bool) -> dict[str,
         "capacity_per_minute": math.floor(figures["capacity_per_minute"]),
         "latency_ms": math.ceil(figures["latency_ms"]),
         "percentile": 95.0,
+        **{name: figures[name] for name in _BOUNDS},
         "cpu_percent": figures["cpu_percent"],
         "memory_percent": figures["memory_percent"],
         "cost_per_hour_usd": price,

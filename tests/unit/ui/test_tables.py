@@ -66,6 +66,18 @@ def test_without_an_answer_the_end_of_the_log_stands_below_with_repeated_lines_o
     assert text.count("oops") == 1
 
 
+def test_the_interval_of_a_figure_stands_below_it_where_it_is_known(result: Result) -> None:
+    text = shown(ranking(result))
+    assert "±1.0%" in text
+    assert "67.9 to 73.5" in text
+    for item in result["recommendations"]:
+        item |= {"capacity_low_per_minute": None, "capacity_high_per_minute": None, "latency_low_ms": None}
+    assert "±" not in shown(ranking(result))
+    row = rows_of(result)[1]
+    assert row["capacity_low_per_minute"] < row["capacity_per_minute"] < row["capacity_high_per_minute"]
+    assert row["latency_low_ms"] < row["latency_ms"] < row["latency_high_ms"]
+
+
 def test_markup_in_a_setting_is_shown_and_not_obeyed(result: Result) -> None:
     result["recommendations"][0]["environment"] = {"A": "[red]x[/red]"}
     assert "A=[red]x[/red]" in shown(ranking(result))

@@ -47,3 +47,15 @@ def test_counts_have_thousands_apart(value: float | None, text: str) -> None:
 )
 def test_fragments_become_sentences_and_names_keep_their_spelling(fragment: str | None, text: str) -> None:
     assert words.sentence(fragment) == text
+
+
+@pytest.mark.parametrize(("bounds", "text"), [((99.2, 100.8), "±0.8%"), ((80.0, 110.0), "±20%"), ((None, 110.0), "")])
+def test_a_throughput_is_so_much_more_or_less(bounds: tuple[float | None, float | None], text: str) -> None:
+    assert words.plus_minus(100.0, *bounds) == text
+
+
+@pytest.mark.parametrize(
+    ("bounds", "text"), [((6.31, 6.7), "6.31 to 6.70 ms"), ((6.701, 6.702), "6.70 ms"), ((6.3, None), "")]
+)
+def test_a_latency_lies_between(bounds: tuple[float | None, float | None], text: str) -> None:
+    assert words.between_ms(*bounds) == text

@@ -106,6 +106,24 @@
     return [Math.max(0, low - room), high + room];
   };
 
+  // A quiet cross behind a disc: the 95% intervals of its latency and, by its throughput, of its cost.
+  const cross = (u, { latency_between_ms, usd_between }, x, y) => {
+    const ctx = u.ctx;
+    ctx.save();
+    ctx.strokeStyle = colour("muted");
+    ctx.globalAlpha = 0.7;
+    ctx.lineWidth = 1.5 * devicePixelRatio;
+    ctx.beginPath();
+    if (latency_between_ms[0] != null && latency_between_ms[1] != null) {
+      latency_between_ms.forEach((value, end) => ctx[end ? "lineTo" : "moveTo"](u.valToPos(value, "x", true), y));
+    }
+    if (usd_between[0] != null && usd_between[1] != null) {
+      usd_between.forEach((value, end) => ctx[end ? "lineTo" : "moveTo"](x, u.valToPos(value, "y", true)));
+    }
+    ctx.stroke();
+    ctx.restore();
+  };
+
   const disc = (u, point, x, y) => {
     const ctx = u.ctx;
     const scale = devicePixelRatio;
@@ -154,6 +172,7 @@
     const front = points.map((point) => (point.pareto ? point.usd_per_million : null));
     const draw = (u) => {
       const placed = points.map((point) => ({ point, x: u.valToPos(point.latency_ms, "x", true), y: u.valToPos(point.usd_per_million, "y", true) }));
+      placed.forEach(({ point, x, y }) => cross(u, point, x, y));
       placed.forEach(({ point, x, y }) => disc(u, point, x, y));
       names(u, placed);
     };
