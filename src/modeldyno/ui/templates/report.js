@@ -106,20 +106,24 @@
     return [Math.max(0, low - room), high + room];
   };
 
-  // A quiet cross behind a disc: the 95% intervals of its latency and, by its throughput, of its cost.
-  const cross = (u, { latency_between_ms, usd_between }, x, y) => {
+  // The 95% intervals of a point, as lines from end to end in pixels: of its latency, and by its throughput of its cost.
+  const intervals = (u, { latency_between_ms, usd_between }, x, y) => {
+    const along = (values, scale) => values.map((value) => u.valToPos(value, scale, true));
+    const lines = [];
+    if (!latency_between_ms.includes(null)) lines.push(along(latency_between_ms, "x").map((at) => [at, y]));
+    if (!usd_between.includes(null)) lines.push(along(usd_between, "y").map((at) => [x, at]));
+    return lines;
+  };
+
+  const cross = (u, lines) => {
     const ctx = u.ctx;
     ctx.save();
     ctx.strokeStyle = colour("muted");
-    ctx.globalAlpha = 0.7;
-    ctx.lineWidth = 1.5 * devicePixelRatio;
+    ctx.globalAlpha = 0.6;
+    ctx.setLineDash([]);
+    ctx.lineWidth = 2 * devicePixelRatio;
     ctx.beginPath();
-    if (latency_between_ms[0] != null && latency_between_ms[1] != null) {
-      latency_between_ms.forEach((value, end) => ctx[end ? "lineTo" : "moveTo"](u.valToPos(value, "x", true), y));
-    }
-    if (usd_between[0] != null && usd_between[1] != null) {
-      usd_between.forEach((value, end) => ctx[end ? "lineTo" : "moveTo"](x, u.valToPos(value, "y", true)));
-    }
+    lines.forEach(([from, to]) => { ctx.moveTo(...from); ctx.lineTo(...to); });
     ctx.stroke();
     ctx.restore();
   };
@@ -148,6 +152,7 @@
     const scale = devicePixelRatio;
     const { left, top, width, height } = u.bbox;
     const taken = placed.map(({ x, y }) => [x - 9 * scale, y - 9 * scale, x + 9 * scale, y + 9 * scale]);
+    placed.forEach(({ lines }) => lines.forEach(([[a, b], [c, d]]) => taken.push([Math.min(a, c), Math.min(b, d), Math.max(a, c), Math.max(b, d)])));
     ctx.fillStyle = colour("text");
     ctx.font = `${12 * scale}px system-ui, sans-serif`;
     ctx.textAlign = "left";
@@ -172,7 +177,8 @@
     const front = points.map((point) => (point.pareto ? point.usd_per_million : null));
     const draw = (u) => {
       const placed = points.map((point) => ({ point, x: u.valToPos(point.latency_ms, "x", true), y: u.valToPos(point.usd_per_million, "y", true) }));
-      placed.forEach(({ point, x, y }) => cross(u, point, x, y));
+      placed.forEach((one) => { one.lines = intervals(u, one.point, one.x, one.y); });
+      placed.forEach(({ lines }) => cross(u, lines));
       placed.forEach(({ point, x, y }) => disc(u, point, x, y));
       names(u, placed);
     };
