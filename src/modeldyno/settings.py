@@ -40,6 +40,12 @@ class ObjectsSetting(msgspec.Struct, forbid_unknown_fields=True):
     recommend_bucket: str = "dyno-recommend"  # where `dyno recommend` stores its inputs; on real S3 it must exist
 
 
+class EnvironmentsSetting(msgspec.Struct, forbid_unknown_fields=True):
+    """``[environments]``: how script mode's environments are built."""
+
+    build_from_source: bool = False  # as root, too: runs code of requirements.txt's packages with all rights
+
+
 class MeasurementSetting(msgspec.Struct, forbid_unknown_fields=True):
     """``[measurement]``: how trials are run."""
 
@@ -61,6 +67,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     documented_limits: bool = False
     retention_days: float = 30.0
     objects: ObjectsSetting = msgspec.field(default_factory=ObjectsSetting)
+    environments: EnvironmentsSetting = msgspec.field(default_factory=EnvironmentsSetting)
     measurement: MeasurementSetting = msgspec.field(default_factory=MeasurementSetting)
     instances: dict[str, InstanceSetting] = {}
     prices: dict[str, float] = {}

@@ -165,7 +165,7 @@ def environments_of(settings: Settings, places: Places) -> Environments:
         name: OwnRuntime(tuple(runtime.command), dict(runtime.environment), runtime.worker_variable)
         for name, runtime in settings.runtimes.items()
     }
-    return Environments(places.environments, runtimes)
+    return Environments(places.environments, runtimes, build_from_source=settings.environments.build_from_source)
 
 
 def build_environment(settings: Settings, framework: str, version: str | None) -> Path:

@@ -40,12 +40,23 @@ class OwnRuntime:
 
 
 class Environments:
-    """Finds or builds what a deploy request runs. `cache_dir` holds the environments and a copy of the runtime."""
+    """Finds or builds what a deploy request runs. `cache_dir` holds the environments and a copy of the runtime.
 
-    def __init__(self, cache_dir: Path, runtimes: Mapping[str, OwnRuntime], uv: Path | None = None) -> None:
+    `build_from_source`: root, too, builds a script's requirements that have no wheel. Another user always does: the
+    model's own code runs as that user anyway.
+    """
+
+    def __init__(
+        self,
+        cache_dir: Path,
+        runtimes: Mapping[str, OwnRuntime],
+        uv: Path | None = None,
+        build_from_source: bool = False,
+    ) -> None:
         self._cache_dir = cache_dir.resolve()
         self._runtimes = runtimes
         self._uv = Uv(uv or Path(find_uv_bin()), os.environ)
+        self._may_build = build_from_source or os.geteuid() != 0
 
     async def prepare(self, request: DeployRequest) -> Prepared:
         """What to run. May take minutes the first time (an environment is built); cancellable.
@@ -62,7 +73,7 @@ class Environments:
         environment = await build(
             self._cache_dir,
             self._uv,
-            Recipient(choice, _requirements(code_dir), _has_gpu(request)),
+            Recipient(choice, _requirements(code_dir), _has_gpu(request), self._may_build),
             request.on_progress,
         )
         return self._script(choice, environment, workers, request)

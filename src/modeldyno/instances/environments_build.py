@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import platform
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -17,22 +18,27 @@ from typing import IO
 
 from modeldyno.domain.errors import InputFault
 from modeldyno.domain.images import Framework, ImageChoice
+from modeldyno.instances.environments_installed import compile_all, installed_versions
 from modeldyno.instances.environments_recipes import RECIPES, RUNTIME_PINS, TORCH, Recipe
+from modeldyno.instances.environments_requirements import BUILD_SETTING, check_requirements
 from modeldyno.instances.environments_uv import Found, Source, Uv, UvFailure
 
 _FORMAT = 1  # raise it when the way of building changes
 _MARKER = "dyno-environment.json"
 _LOCK_SECONDS = 0.2  # how often a lock that another process holds is looked at
+_MAY_BE_FILE = re.compile(r"[/@]|\.(whl|zip|tar\.gz)")
 _CPU_TORCH = (Source(("--torch-backend", "cpu")), Source(("--no-index",)))
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Whom an environment is for. `requirements`: the script's requirements.txt. `gpu`: on a machine with one."""
+    """Whom an environment is for. `requirements`: the script's requirements.txt. `gpu`: on a machine with one.
+    `may_build`: requirements without a wheel may be built from source, which runs their code as Dyno's user."""
 
     choice: ImageChoice
     requirements: Path | None = None
     gpu: bool = False
+    may_build: bool = False
 
     @property
     def framework(self) -> Framework:
@@ -62,6 +68,8 @@ async def build(cache: Path, uv: Uv, recipient: Recipient, say: Callable[[str], 
     Raises:
         InputFault: it cannot be built; names what, with uv's last lines.
     """
+    if recipient.requirements is not None:
+        check_requirements(recipient.requirements, recipient.may_build)
     key = _key(recipient)
     path = cache / key
     async with _alone(cache, key):
@@ -90,10 +98,10 @@ async def _make(path: Path, uv: Uv, recipient: Recipient) -> Environment:
         parts.append((TORCH, recipient.choice.torch_version, torch))
     await uv.make(path)
     await _install(path, uv, recipient, parts)
-    versions = await uv.versions(path)
     if recipient.requirements is not None:
-        await _install_requirements(path, uv, recipient.requirements, parts)
-        versions = await uv.versions(path)
+        await _install_requirements(path, uv, recipient, parts)
+    await compile_all(path)
+    versions = installed_versions(path)
     made = Environment(path, _title(parts, versions), _nearest(parts, versions))
     content = {name: str(value) for name, value in asdict(made).items() if name != "path"}
     (path / _MARKER).write_text(json.dumps(content | {"versions": versions}, indent=1))
@@ -117,12 +125,21 @@ async def _install(path: Path, uv: Uv, recipient: Recipient, parts: list[_Part])
     await uv.install(path, [*needs, *RUNTIME_PINS], "--only-binary", ":all:", *options)
 
 
-async def _install_requirements(path: Path, uv: Uv, requirements: Path, parts: list[_Part]) -> None:
+async def _install_requirements(path: Path, uv: Uv, recipient: Recipient, parts: list[_Part]) -> None:
     """As the containers do when they start: on top, and whatever it changes is changed."""
+    requirements = recipient.requirements
+    assert requirements is not None
+    wheels = () if recipient.may_build else ("--only-binary", ":all:")
     try:
-        await uv.install(path, ["-r", str(requirements)], *_index_options(parts), cwd=requirements.parent)
+        await uv.install(path, ["-r", str(requirements)], *wheels, *_index_options(parts), cwd=requirements.parent)
     except UvFailure as error:
-        raise InputFault(f"The script's requirements.txt cannot be installed: {error}") from error
+        why = f" Root builds nothing from source; {BUILD_SETTING} allows it." if _lacks_wheel(str(error)) else ""
+        raise InputFault(f"The script's requirements.txt cannot be installed: {error}{why}") from error
+
+
+def _lacks_wheel(said: str) -> bool:
+    """**Source:** uv's own words, of the version that is installed with Dyno."""
+    return "building from source is disabled" in said or "Building source distributions" in said
 
 
 def _index_options(parts: list[_Part]) -> tuple[str, ...]:
@@ -175,7 +192,7 @@ def _digests(requirements: Path | None) -> list[list[str]]:
     if requirements is None:
         return []
     lines = [line.strip() for line in requirements.read_text(errors="replace").splitlines()]
-    plain = all(not line.startswith(("-", ".", "/")) and "file:" not in line for line in lines)
+    plain = all(not line.startswith(("-", ".")) and not _MAY_BE_FILE.search(line) for line in lines)
     folder = requirements.parent
     files = [requirements] if plain else sorted(file for file in folder.rglob("*") if file.is_file())
     return [[str(file.relative_to(folder)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import ssl
@@ -37,12 +36,42 @@ class Found:
 
 
 class UvFailure(Exception):
-    """uv has ended with this status; `str` is the last of what it said."""
+    """A program has ended with this status; `str` is the last of what it said."""
 
     def __init__(self, status: int, said: str) -> None:
         lines = [line.strip() for line in said.splitlines() if line.strip()]
         super().__init__(" ".join(lines[-_TELLING_LINES:]))
         self.status = status
+
+
+async def run_program(
+    *command: str, cwd: Path | None = None, text: str = "", environment: Mapping[str, str] | None = None
+) -> str:
+    """What a program writes to stdout. Cancelled, it is killed with whatever it has started.
+
+    Raises:
+        UvFailure: it did not succeed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=cwd,
+        env=environment,
+        start_new_session=True,
+        umask=0o022,  # another user must be able to read what it installs
+    )
+    try:
+        out, err = await process.communicate(text.encode())
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    if process.returncode != 0:
+        raise UvFailure(process.returncode or 0, err.decode(errors="replace"))
+    return out.decode()
 
 
 class Uv:
@@ -55,49 +84,21 @@ class Uv:
         self._links = tuple(part for link in links for part in ("--find-links", link))
 
     async def run(self, *arguments: str, cwd: Path | None = None, text: str = "") -> str:
-        """What it writes to stdout. Cancelled, it is killed with whatever it has started.
-
-        Raises:
-            UvFailure: it did not succeed.
-        """
-        process = await asyncio.create_subprocess_exec(
-            str(self._program),
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=cwd,
-            env=self._environment,
-            start_new_session=True,
-            umask=0o022,  # another user must be able to read what it installs
+        """See `run_program`."""
+        # --project: else a uv.toml of the script's directory would be obeyed.
+        return await run_program(
+            str(self._program), "--project", "/", *arguments, cwd=cwd, text=text, environment=self._environment
         )
-        try:
-            out, err = await process.communicate(text.encode())
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        if process.returncode != 0:
-            raise UvFailure(process.returncode or 0, err.decode(errors="replace"))
-        return out.decode()
 
     async def make(self, target: Path) -> None:
         """An empty environment of the Python that runs Dyno."""
         await self.run("venv", "--quiet", "--no-project", "--clear", "--python", sys.executable, str(target))
 
     async def install(self, target: Path, requirements: Sequence[str], *options: str, cwd: Path | None = None) -> None:
-        """Install into an environment, compiled (a model's user may not write there)."""
+        """Install into an environment. Nothing of what is installed runs, nor its interpreter afterwards."""
         python = str(target / "bin" / "python")
-        common = ("pip", "install", "--quiet", "--compile-bytecode", "--python", python, *self._links)
+        common = ("pip", "install", "--quiet", "--no-compile-bytecode", "--python", python, *self._links)
         await self.run(*common, *options, *requirements, cwd=cwd)
-
-    async def versions(self, target: Path) -> dict[str, str]:
-        """What is installed: version by distribution."""
-        listed = await self.run(
-            "pip", "list", "--quiet", "--format", "json", "--python", str(target / "bin" / "python")
-        )
-        return {item["name"]: item["version"] for item in json.loads(listed)}
 
     async def find(self, distribution: str, wanted: str | None, sources: Sequence[Source]) -> Found:
         """The wanted version (``1.2`` is its newest patch; None the newest of all), or else the nearest that has a

@@ -25,14 +25,15 @@ SCRIPT = "def model_fn(model_dir): return 1\n"
 PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 
 
-def write_wheel(folder, name, version, tag="py3-none-any", needs=()):
-    """A wheel with nothing but its name in it."""
+def write_wheel(folder, name, version, tag="py3-none-any", needs=(), extra=None):
+    """A wheel with nothing but its name in it, and the `extra` files."""
     stem = f"{name.replace('-', '_')}-{version}"
     info = f"{stem}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += "".join(f"Requires-Dist: {need}\n" for need in needs)
     files = {
         f"{name.replace('-', '_')}.py": f"version = {version!r}\n",
+        **(extra or {}),
         f"{info}/METADATA": metadata,
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
