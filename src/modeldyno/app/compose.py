@@ -113,6 +113,8 @@ def open_store_of(settings: Settings, places: Places, *, migrate: bool) -> Store
     from modeldyno.store.sql import open_store
 
     url = settings.database or places.database_url
+    if migrate and settings.database is None:
+        places.make_database()
     return open_store(url, migrate=migrate, now=SystemClock().now(), backup_dir=places.backups)
 
 

@@ -5,10 +5,14 @@ DATA_DIR/
   s3/bucket/key     what s3:// points to; users may place files here
   results/REGION/JOB/result.json                                    logs/REGION/JOB/trial-N.log, logs/*.log
   work/ instances/  of running jobs; empty when nothing runs        cache/environments/  built by content
+
+What is made here is its user's alone. Where model servers are another user and see the host's own directories (root
+without mounts), that user may go through to its own, and list nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -20,6 +24,8 @@ from typing import IO
 
 from modeldyno.domain.errors import ServiceError
 from modeldyno.settings import Settings
+
+_PRIVATE, _PASSED = 0o700, 0o711
 
 
 def default_data_dir() -> Path:
@@ -43,6 +49,11 @@ class Places:
     def database_url(self) -> str:
         """The embedded database."""
         return f"sqlite:///{self.root / 'dyno.sqlite'}"
+
+    @property
+    def results(self) -> Path:
+        """The exact figures of ended jobs."""
+        return self.root / "results"
 
     @property
     def backups(self) -> Path:
@@ -80,7 +91,7 @@ class Places:
 
     def result(self, region: str, job: str) -> Path:
         """The exact figures of an ended job."""
-        return self.root / "results" / region / job / "result.json"
+        return self.results / region / job / "result.json"
 
     def forget(self, region: str, job: str) -> None:
         """Remove the files of one job."""
@@ -95,16 +106,40 @@ class Places:
                     shutil.rmtree(entry, ignore_errors=True)
 
     def make(self) -> None:
-        """Make the directory.
+        """Make the directory. One that is there keeps its rights: they are somebody's wish.
 
         Raises:
             ServiceError: it cannot be made or written.
         """
         try:
-            for place in (self.root, self.objects, self.logs, self.instances, self.work):
-                place.mkdir(parents=True, exist_ok=True)
+            if not self.root.is_dir():
+                _make(self.root, _PASSED if _is_passed_by_servers() else _PRIVATE)
+            for place in (self.objects, self.logs, self.results, self.backups):
+                _make(place, _PRIVATE)
+            for place in (self.instances, self.work, self.environments.parent):
+                _make(place, _PASSED)
         except OSError as error:
             raise ServiceError(f"Cannot use the data directory {self.root}: {error.strerror}.") from error
+
+    def make_database(self) -> None:
+        """See to it that the embedded database, new or old, is its user's alone. SQLite gives its other files the same
+        rights."""
+        file = self.root / "dyno.sqlite"
+        with contextlib.suppress(OSError):  # opening it will tell
+            os.close(os.open(file, os.O_CREAT, _PRIVATE & 0o666))
+            file.chmod(_PRIVATE & 0o666)
+
+
+def _make(place: Path, mode: int) -> None:
+    if not place.is_dir():
+        place.mkdir(parents=True)
+        place.chmod(mode)
+
+
+def _is_passed_by_servers() -> bool:
+    from modeldyno.instances.launch import why_no_mounts
+
+    return os.geteuid() == 0 and why_no_mounts() is not None
 
 
 def places_of(settings: Settings) -> Places:
