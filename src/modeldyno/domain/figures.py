@@ -42,6 +42,7 @@ def figures_of(
         memory_percent=memory,
         memory_peak_bytes=peak,
         generator_cpu_percent=100.0 * sum(window.generator_cpu_seconds for window in windows) / seconds,
+        generator_delay_percent=100.0 * sum(window.generator_delay_seconds for window in windows) / seconds,
         first_window=windows[0].sequence,
         last_window=windows[-1].sequence,
         **_intervals(windows, rules.percentile / 100),

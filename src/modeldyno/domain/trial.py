@@ -85,6 +85,7 @@ class Figures:
 
     capacity_per_minute: closed-loop invocations a minute of one instance. latency_ms: exact, at `percentile`.
     cpu_percent: summed over cores (two busy cores = 200), as CloudWatch has it. memory_percent: of the type's limit.
+    generator_delay_percent: of the time, waited for its core. foreign_percent: of the model's cores, used by others.
     `requests`/`failed`: in the windows that the figures rest on, over `measured_seconds`; `total_*` over the
     whole load.
     """
@@ -106,6 +107,8 @@ class Figures:
     memory_percent: float | None = None
     memory_peak_bytes: int | None = None
     generator_cpu_percent: float | None = None
+    generator_delay_percent: float | None = None
+    foreign_percent: float | None = None
     capacity_low_per_minute: float | None = None
     capacity_high_per_minute: float | None = None
     latency_low_ms: float | None = None

@@ -150,10 +150,12 @@ class TrialRun:
         if figures is None:
             return None, (_model_error(measured.failure or "no invocation was answered"), instance.log_tail())
         shares = [loaded.foreign[window.sequence] for window in measured.windows]
+        foreign = sum(shares) / len(shares) if shares else None
+        figures = replace(figures, foreign_percent=None if foreign is None else 100.0 * foreign)
         flags = flags_of(
             measured.windows,
             relative_half_width=relative_half_width(measured.windows),
-            foreign_share=sum(shares) / len(shares) if shares else None,
+            foreign_share=foreign,
             stopped=False,
         )
         environment = instance.effective_environment
