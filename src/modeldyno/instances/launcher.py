@@ -109,11 +109,12 @@ def make_private(todo: dict[str, Any]) -> None:
 
 def _make_temporary_private(base: str, needed: list[str]) -> None:
     for place in ("/tmp", "/var/tmp", "/dev/shm"):
-        if os.path.realpath(place) != place or any(path == place or _is_below(path, place) for path in needed):
+        needed_there = any(path == place or _is_below(path, place) for path in needed)
+        if needed_there or os.path.realpath(place) != place or not os.path.isdir(place):
             continue
         if place == "/dev/shm":
             _mount("tmpfs", place, _MS_NOSUID | _MS_NODEV, "tmpfs", "mode=1777")
-        elif os.path.isdir(place):
+        else:
             _mount(os.path.join(base, "tmp"), place, _MS_BIND)
 
 

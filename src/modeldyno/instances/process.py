@@ -61,7 +61,8 @@ class ProcessInstance:
     def death(self) -> str | None:
         """See `ports.Instance`. A server that lost a worker to the memory limit counts as dead: it is too small. One
         that fills the disk is ended, and the log of one that writes without end is cut."""
-        self._cut_log()
+        with contextlib.suppress(OSError):  # it may have been pruned, and the disk may be full
+            self._cut_log()
         if self.group.out_of_memory():
             limit = "" if self.memory_bytes is None else f" ({mebibytes(self.memory_bytes)} MiB)"
             return f"killed: out of memory{limit}"
@@ -71,7 +72,7 @@ class ProcessInstance:
 
     def _cut_log(self) -> None:
         """Drop all but the end of what this attempt wrote, when that is too long; the server goes on behind it."""
-        if not self.log_path.exists() or self.log_path.stat().st_size - self.log_start < _LONGEST_LOG_BYTES:
+        if self.log_path.stat().st_size - self.log_start < _LONGEST_LOG_BYTES:
             return
         with self.log_path.open("r+b") as log:
             log.seek(-_TAIL_BYTES, 2)
