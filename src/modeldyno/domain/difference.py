@@ -8,6 +8,9 @@
    met which worker, where memory lies, how warm the host is. `BETWEEN_DEPLOYMENTS` widens every interval for it.
 4. The verdict rests on throughput and the one percentile of the job. Each has an interval at 99.5%, so that both hold
    together at 99% (Bonferroni): measurements of the same thing are called different once in a hundred times.
+5. What others did to the host during a measurement makes it slower, never faster, and no window tells by how much. An
+   interval is widened to that side by twice the share of the cores that others used (what is shared also loses what its
+   caches held), and by the share of the time that the generator waited, where a result flags them.
 
 Source: Zou and Donner, "Construction of confidence limits about effect measures" (2008), for differences of quantiles.
 """
@@ -32,6 +35,7 @@ from modeldyno.domain.statistics import (
     quantile_interval_ns,
     relative_difference,
 )
+from modeldyno.domain.trial import Flag
 
 CONFIDENCE = 0.995
 """Of one interval; the two that decide hold together at 99%."""
@@ -40,6 +44,7 @@ TOLERANCE = 0.05
 BETWEEN_DEPLOYMENTS = 0.007
 """Standard deviation between deployments of the same thing, as a share of the figure."""
 _NARROWED = 0.125  # how finely the search narrows the users at which a threshold holds
+_MOST_LOST = 0.95  # a host of others' entirely: nothing can be told of it
 Document = Mapping[str, Any]
 
 
@@ -55,7 +60,9 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One measured trial of a result document. `windows`: those that its figures rest on; `others`: all that were
-    taken at constant users. `threshold_ms` None: the capacity is where throughput goes flat."""
+    taken at constant users. `threshold_ms` None: the capacity is where throughput goes flat. `lost`: the share of its
+    speed that others may have cost it, 0..1.
+    """
 
     configuration: tuple[str, tuple[tuple[str, str], ...]]
     windows: tuple[Window, ...]
@@ -64,6 +71,7 @@ class Sample:
     percentile: float
     threshold_ms: float | None
     usd_per_hour: float | None
+    lost: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -123,7 +131,16 @@ def sample_of(result: Document, trial: Document) -> Sample:
         raise InvalidRequest(f"The result of {job['name']} holds no windows to compare.")
     configuration = trial["instance_type"], tuple(sorted(trial["tuned"].items()))
     threshold, price = job["threshold_ms"], trial["usd_per_hour"]
-    return Sample(configuration, chosen, constant, users, figures["percentile"], threshold, price)
+    percentile = figures["percentile"]
+    return Sample(configuration, chosen, constant, users, percentile, threshold, price, lost_to_others(trial))
+
+
+def lost_to_others(trial: Document) -> float:
+    """The share of its speed that others on the host may have cost a trial, 0..1; 0 where nothing was flagged."""
+    figures, flags = trial["figures"], trial["flags"]
+    foreign = figures.get("foreign_percent") if Flag.FOREIGN_LOAD in flags else None
+    delay = figures.get("generator_delay_percent") if Flag.GENERATOR_DELAYED in flags else None
+    return min(_MOST_LOST, (2 * (foreign or 0.0) + (delay or 0.0)) / 100)
 
 
 def check_format(result: Document) -> None:
@@ -194,11 +211,12 @@ def throughput_change(a: Sample, b: Sample, tolerance: float, confidence: float)
     low, middle, high = (math.log1p(share) for share in (seen.low, seen.relative, seen.high))
     sides = (middle - low) / thinned, (high - middle) / thinned
     fixed, systematic = _allowance(confidence), _users_allowance(a, b)
-    difference = _difference(middle, sides, fixed, systematic)
+    room = systematic - math.log1p(-a.lost), systematic - math.log1p(-b.lost)
+    difference = _difference(middle, sides, fixed, room)
     verdict = _verdict(difference, tolerance, more_is_faster=True)
     needed = None
     if verdict is Verdict.CANNOT_TELL:
-        needed = _seconds_needed(middle, max(sides), fixed, systematic, tolerance, max(a.seconds, b.seconds))
+        needed = _seconds_needed(middle, max(sides), fixed, max(room), tolerance, max(a.seconds, b.seconds))
     return Change("throughput", a.per_minute, b.per_minute, difference, verdict, decides=True, seconds_needed=needed)
 
 
@@ -225,12 +243,13 @@ def latency_change(
         math.hypot(math.log(high_b / known[1][0]), math.log(known[0][0] / low_a)),
     )
     fixed = _allowance(confidence)
-    difference = _difference(middle, sides, fixed, 0.0)
+    room = -math.log1p(-b.lost), -math.log1p(-a.lost)
+    difference = _difference(middle, sides, fixed, room)
     verdict = _verdict(difference, tolerance, more_is_faster=False)
     needed = None
     if verdict is Verdict.CANNOT_TELL:
         seconds = max(_length(of_a), _length(of_b))
-        needed = _seconds_needed(middle, max(sides), fixed, 0.0, tolerance, seconds)
+        needed = _seconds_needed(middle, max(sides), fixed, max(room), tolerance, seconds)
     return Change(name, *values, difference, verdict, decides=decides, seconds_needed=needed, note=note)
 
 
@@ -306,8 +325,8 @@ def _users_allowance(a: Sample, b: Sample) -> float:
     return min(_NARROWED, abs(math.log(a.users / b.users)))
 
 
-def _difference(middle: float, sides: tuple[float, float], fixed: float, systematic: float) -> Difference:
-    low, high = (math.hypot(side, fixed) + systematic for side in sides)
+def _difference(middle: float, sides: tuple[float, float], fixed: float, systematic: tuple[float, float]) -> Difference:
+    low, high = (math.hypot(side, fixed) + more for side, more in zip(sides, systematic, strict=True))
     return Difference(math.expm1(middle), math.expm1(middle - low), math.expm1(middle + high))
 
 

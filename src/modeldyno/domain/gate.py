@@ -6,6 +6,8 @@
    interval. What holds by a hair this time may not hold the next time.
 3. A latency limit is kept when it is kept at a number of users that brings the wanted invocations a minute (at any,
    where no number is wanted): throughput and latency have to be had together.
+4. What others did to the host makes a measurement worse, never better: the interval is wider to the better side by what
+   they may have cost (`difference.lost_to_others`).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from modeldyno.domain.difference import (
     Change,
     Sample,
     latency_change,
+    lost_to_others,
     normal_quantile,
     throughput_change,
     window_of,
@@ -100,15 +103,20 @@ def judge(trial: Document, sample: Sample | None, rules: Rules) -> list[Outcome]
     answers = _answers(trial)
     if answers.finding is not Finding.PASSES:
         return [answers]
-    outcomes = [answers]
+    return [answers, *_measured(trial, sample, rules)]
+
+
+def _measured(trial: Document, sample: Sample | None, rules: Rules) -> list[Outcome]:
+    outcomes: list[Outcome] = []
     latency = None
     if rules.max_p95_ms is not None:
-        latency = latency_outcome(levels_of(trial), rules.max_p95_ms, rules.min_per_minute or 0.0)
+        levels, lost = levels_of(trial), lost_to_others(trial)
+        latency = latency_outcome(levels, rules.max_p95_ms, rules.min_per_minute or 0.0, lost)
         outcomes.append(latency)
     if sample is None:
         return [*outcomes, *_unanswered(rules, latency, trial)]
     if rules.min_per_minute is not None:
-        outcomes.append(throughput_outcome(sample.windows, rules.min_per_minute))
+        outcomes.append(throughput_outcome(sample.windows, rules.min_per_minute, sample.lost))
     if rules.has_baseline:
         outcomes += baseline_outcomes(rules.baseline, sample, rules.tolerance)
     return outcomes
@@ -150,12 +158,12 @@ def _throughput_rule(limit: float) -> str:
     return f"at least {limit:,.0f} invocations a minute"
 
 
-def throughput_outcome(windows: Sequence[Window], limit: float) -> Outcome:
-    """Whether the capacity is at least `limit` invocations a minute."""
+def throughput_outcome(windows: Sequence[Window], limit: float, lost: float = 0.0) -> Outcome:
+    """Whether the capacity is at least `limit` invocations a minute. `lost`: the share that others may have cost."""
     rule, seen = _throughput_rule(limit), throughput_interval(windows, _TWO_SIDED)
     if seen is None:
         return Outcome(rule, Finding.CANNOT_TELL, "there are too few windows")
-    known = _widened(Interval(seen.value * 60, seen.low * 60, seen.high * 60))
+    known = _widened(Interval(seen.value * 60, seen.low * 60, seen.high * 60), lost)
     if known.low >= limit:
         finding, text = Finding.PASSES, f"{_percent(1 - limit / known.value)} to spare"
     elif known.high < limit:
@@ -166,18 +174,18 @@ def throughput_outcome(windows: Sequence[Window], limit: float) -> Outcome:
     return Outcome(rule, finding, told, known.value, known.low, known.high)
 
 
-def _widened(seen: Interval) -> Interval:
-    """With what deployments of the same thing differ by."""
+def _widened(seen: Interval, lost: float) -> Interval:
+    """With what deployments of the same thing differ by, and what others may have cost."""
     allowed = normal_quantile(_TWO_SIDED) * BETWEEN_DEPLOYMENTS * seen.value
     low, high = math.hypot(seen.value - seen.low, allowed), math.hypot(seen.high - seen.value, allowed)
-    return Interval(seen.value, max(0.0, seen.value - low), seen.value + high)
+    return Interval(seen.value, max(0.0, seen.value - low), (seen.value + high) / (1 - lost))
 
 
-def latency_outcome(levels: Sequence[Level], limit_ms: float, min_per_minute: float) -> Outcome:
-    """Whether the P95 is at most `limit_ms` at a number of users that brings `min_per_minute`."""
+def latency_outcome(levels: Sequence[Level], limit_ms: float, min_per_minute: float, lost: float = 0.0) -> Outcome:
+    """Whether the P95 is at most `limit_ms` at a number of users that brings `min_per_minute`. `lost`: as above."""
     rule = f"P95 at most {limit_ms:g} ms"
     enough = [level for level in levels if level.per_minute >= min_per_minute] or list(levels)
-    told = [(level, _within(level.windows, limit_ms, ERROR / len(enough))) for level in enough]
+    told = [(level, _within(level.windows, limit_ms, ERROR / len(enough), lost)) for level in enough]
     passing = [level for level, within in told if within]
     if passing:
         return _latency_told(rule, Finding.PASSES, max(passing, key=lambda level: level.per_minute), limit_ms)
@@ -187,8 +195,8 @@ def latency_outcome(levels: Sequence[Level], limit_ms: float, min_per_minute: fl
     return _latency_told(rule, Finding.FAILS if best[1] is False else Finding.CANNOT_TELL, best[0], limit_ms)
 
 
-def _within(windows: Sequence[Window], limit_ms: float, error: float) -> bool | None:
-    """Whether the P95 is within the limit, with what deployments differ by; None when it cannot be told."""
+def _within(windows: Sequence[Window], limit_ms: float, error: float, lost: float) -> bool | None:
+    """Whether the P95 is within the limit; None when it cannot be told."""
     latency, allowed = merged_latency(windows), 1 + normal_quantile(_TWO_SIDED) * BETWEEN_DEPLOYMENTS
     independence = independence_of(windows, 0.95)
     known = quantile_interval_ns(latency, 0.95, 1 - 2 * error, independence)
@@ -196,8 +204,9 @@ def _within(windows: Sequence[Window], limit_ms: float, error: float) -> bool | 
         return None
     if passes_ns(latency, 95, limit_ms * 1e6 / allowed, error):
         return None if known is not None and known[1] > limit_ms * 1e6 else True
-    if passes_ns(latency, 95, limit_ms * 1e6 * allowed, error) is False:
-        return None if known is not None and known[0] <= limit_ms * 1e6 else False
+    beyond = limit_ms * 1e6 * allowed / (1 - lost)
+    if passes_ns(latency, 95, beyond, error) is False:
+        return None if known is not None and known[0] <= beyond else False
     return None
 
 

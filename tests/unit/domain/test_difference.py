@@ -114,6 +114,13 @@ def test_more_throughput_with_a_longer_percentile_is_left_to_the_reader() -> Non
     assert told.why == "more throughput, but a longer P95: it depends on what you need"
 
 
+def test_what_was_disturbed_is_not_called_slower_but_may_be_called_faster() -> None:
+    rng = random.Random(14)
+    quick, slow = deployed(rng, STEADY), deployed(rng, STEADY, 1.2)
+    assert compare(quick, replace(slow, lost=0.3)).verdict is Verdict.CANNOT_TELL
+    assert compare(slow, replace(quick, lost=0.3)).verdict is Verdict.FASTER
+
+
 def test_costs_are_not_compared_without_a_price() -> None:
     windows = load(random.Random(13), STEADY)
     cost = compare(sample(windows), sample(windows, usd_per_hour=None)).changes[-1]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from modeldyno.domain.difference import Sample
+from modeldyno.domain.difference import Sample, lost_to_others
 from modeldyno.domain.gate import (
     Finding,
     Outcome,
@@ -34,7 +35,7 @@ def row(window: Window) -> dict[str, Any]:
 def trial(*windows: Window, status: str = "COMPLETED", failed: int = 0, reason: str | None = None) -> dict[str, Any]:
     figures = {"requests": sum(window.succeeded for window in windows), "failed": failed} if windows else None
     rows = [row(window) for window in windows]
-    return {"status": status, "figures": figures, "failure_reason": reason, "windows": rows}
+    return {"status": status, "figures": figures, "failure_reason": reason, "windows": rows, "flags": {}}
 
 
 @pytest.mark.parametrize(("limit", "finding"), [(5500, PASSES), (5990, CANNOT), (6500, FAILS)])
@@ -102,6 +103,19 @@ def test_a_baseline_fails_what_is_surely_worse_and_passes_what_is_not(slower: fl
 def test_a_baseline_without_the_configuration_tells_nothing() -> None:
     windows = load(random.Random(8), STEADY)
     assert against(None, sample(windows), windows) == [CANNOT]
+
+
+def test_others_on_the_cores_make_a_failure_doubtful_unless_it_is_beyond_what_they_can_have_cost() -> None:
+    windows = load(random.Random(9), STEADY)  # 6,000 a minute in 40 ms
+    busy = trial(*windows) | {"flags": {"foreign_load": "others used 20% of the model's cores"}}
+    busy["figures"]["foreign_percent"] = 20.0
+    disturbed = replace(sample(windows), lost=lost_to_others(busy))
+
+    def told(**limits: float) -> Finding:
+        return judge(busy, disturbed, Rules(**limits))[1].finding
+
+    assert [told(min_per_minute=limit) for limit in (3000, 9000, 30_000)] == [PASSES, CANNOT, FAILS]
+    assert [told(max_p95_ms=limit) for limit in (60, 30, 10)] == [PASSES, CANNOT, FAILS]
 
 
 def test_one_rule_that_fails_fails_them_all() -> None:
