@@ -262,7 +262,7 @@ def _with_usage(window: Window, before: Usage, after: Usage) -> Window:
 
 
 def foreign_share(before: Usage, after: Usage, seconds: float, ours_seconds: float = 0.0) -> float:
-    """Use of the instance's cores by others, 0..1; 0 where the host cannot tell. `ours_seconds` of it are known as ours."""
+    """Use of the instance's cores by others, 0..1; 0 where the host cannot tell. `ours_seconds` are known as ours."""
     cores = [core for core in after.core_seconds if core in before.core_seconds]
     if not cores or seconds <= 0:
         return 0.0
