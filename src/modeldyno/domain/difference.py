@@ -106,11 +106,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """B beside A, figure by figure, and what it amounts to."""
+    """B beside A, figure by figure, and what it amounts to. `disturbed`: others used the host during either."""
 
     changes: tuple[Change, ...]
     verdict: Verdict
     why: str
+    disturbed: bool = False
 
 
 def sample_of(result: Document, trial: Document) -> Sample:
@@ -197,7 +198,7 @@ def compare(a: Sample, b: Sample, tolerance: float = TOLERANCE, confidence: floa
     latencies = [latency_change(a, b, p, tolerance, confidence, decides=p == deciding) for p in fractions]
     main = next(change for change in latencies if change.decides)
     verdict, why = _together(throughput, main)
-    return Comparison((throughput, *latencies, _cost_change(a, b, throughput)), verdict, why)
+    return Comparison((throughput, *latencies, _cost_change(a, b, throughput)), verdict, why, a.lost + b.lost > 0)
 
 
 def throughput_change(a: Sample, b: Sample, tolerance: float, confidence: float) -> Change:
@@ -353,6 +354,8 @@ def _together(throughput: Change, latency: Change) -> tuple[Verdict, str]:
     """What the two that decide amount to."""
     first, second = throughput.verdict, latency.verdict
     told = latency.name.upper()
+    if first is second is Verdict.CANNOT_TELL:
+        return first, f"neither throughput nor {told} is certain"
     if first is None or second is None or first is second:
         return first or Verdict.CANNOT_TELL, f"by throughput alone: {latency.note}" if second is None else ""
     if {first, second} == {Verdict.FASTER, Verdict.SLOWER}:

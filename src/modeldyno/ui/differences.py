@@ -116,13 +116,15 @@ def in_words(comparison: Comparison) -> str:
         head = "B is the same" if verdict is Verdict.SAME else f"B is {verdict}"
         return f"{head}: {told}" + (f" ({comparison.why})" if comparison.why else "") + "."
     open_ = [change for change in comparison.changes if change.decides and change.verdict is Verdict.CANNOT_TELL]
-    return f"Cannot tell whether B is faster or slower: {comparison.why or 'nothing is certain'}.{_needed(open_)}"
+    return f"Cannot tell whether B is faster or slower: {comparison.why}.{_needed(open_, comparison.disturbed)}"
 
 
-def _needed(changes: list[Change]) -> str:
+def _needed(changes: list[Change], disturbed: bool) -> str:
     known = [change.seconds_needed for change in changes]
     if not known or any(change.difference is None for change in changes):
         return ""
+    if disturbed:
+        return " Others used the model's cores meanwhile: measure it again on a quiet machine."
     if any(seconds is None for seconds in known):
         return " More load would not tell: deployments of the same thing differ as much."
     return f" About {words.seconds(max(seconds for seconds in known if seconds is not None))} more load would tell."
