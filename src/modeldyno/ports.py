@@ -436,6 +436,11 @@ class Store(Protocol):
         Idempotent."""
         ...
 
+    def extend_job(self, job_id: str, trials: Sequence[TrialSpec], now: float) -> bool:
+        """Append trials to a job that is IN_PROGRESS and not stopping; their indices follow those that are there. False
+        (nothing is written) when the job is not, or when somebody else has appended meanwhile. Idempotent by index."""
+        ...
+
     def active_jobs(self) -> tuple[Job, ...]:
         """Jobs IN_PROGRESS or STOPPING, oldest first."""
         ...
@@ -486,10 +491,16 @@ class Store(Protocol):
         """At a worker's start: give back every trial it held in a former life; how many."""
         ...
 
-    def finish_job(self, job_id: str, status: JobStatus, now: float, failure_reason: str | None = None) -> bool:
-        """End the job: every trial that is still PENDING becomes STOPPED. False when it had ended, or when a
-        trial is still
-        running. Idempotent."""
+    def finish_job(
+        self,
+        job_id: str,
+        status: JobStatus,
+        now: float,
+        failure_reason: str | None = None,
+        notes: Sequence[str] = (),
+    ) -> bool:
+        """End the job, with `notes` after those of its plan: every trial that is still PENDING becomes STOPPED. False
+        when it had ended, or when a trial is still running. Idempotent."""
         ...
 
     def prune(self, before: float) -> int:

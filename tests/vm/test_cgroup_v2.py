@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.vm.image import REPOSITORY, write_image
 
 CACHE = REPOSITORY / ".cache" / "vm"

@@ -170,7 +170,13 @@ def dry_run_of(settings: Settings, region: str, wish: Wish, *, json: bool) -> No
     seconds = estimated_seconds(job.spec, planned)
     if json:
         trials = [_trial_document(trial, doubts[trial.index]) for trial in planned.trials]
-        document = {"trials": trials, "estimated_seconds": seconds, "left_out": planned.notes}
+        document = {
+            "trials": trials,
+            "tests": planned.tests,
+            "configurations": planned.configurations,
+            "estimated_seconds": seconds,
+            "left_out": planned.notes,
+        }
         typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
         return
     _show_plan(planned, doubts, seconds)
@@ -201,8 +207,14 @@ def _show_plan(planned: Plan, doubts: dict[int, str | None], seconds: float) -> 
         )
     console = Console()
     console.print(table)
-    console.print(f"\n{words.plural(len(planned.trials), 'trial')}, about {words.seconds(seconds)}; nothing was run.")
+    console.print(f"\n{_how_many(planned)}, about {words.seconds(seconds)}; nothing was run.")
     if planned.notes:
         console.print("\nLeft out", style="bold")
         for note in planned.notes:
             console.print(Padding(Text(note), (0, 0, 0, 2)))
+
+
+def _how_many(planned: Plan) -> str:
+    if planned.tests == len(planned.trials):
+        return words.plural(planned.tests, "trial")
+    return f"{planned.tests} of {planned.configurations} configurations, chosen as the trials go: these to begin with"

@@ -5,7 +5,9 @@
    all threads.
    The first setting of every type comes before the second of any, so that a cut budget still covers the types.
 2. *Advanced*: the cartesian product of the endpoint configurations and their ranges, in the order given.
-3. What the limits cut off is told in the notes; nothing is left out in silence.
+3. What fits into the limit of tests is all tried, in that order. Where there is more, only a start is planned; the rest
+   is chosen as the trials go (domain/search.py).
+4. What the limits cut off is told in the notes; nothing is left out in silence.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from modeldyno.domain.catalog import Catalogue, InstanceType
 from modeldyno.domain.errors import InputFault
+from modeldyno.domain.exploration import Point, most_types, start
 from modeldyno.domain.host import Host, cannot_be
 from modeldyno.domain.images import SCRIPT_WORKERS_VARIABLE as WORKERS_VARIABLE
 from modeldyno.domain.images import ImageChoice, ImageKind, classify
@@ -37,16 +40,35 @@ _SEARCH_SECONDS = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The trials in order, and what was left out and why (for people)."""
+    """The trials in order, and what was left out and why (for people).
+
+    `tests` of the `configurations` will be tried in the end: more than there are trials here where the rest is chosen
+    as the trials go.
+    """
 
     trials: tuple[TrialSpec, ...]
     notes: tuple[str, ...]
+    tests: int
+    configurations: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class Draft:
+    """A configuration that may become a trial."""
+
     kind: InstanceType
     tuned: dict[str, str]
+
+    @property
+    def key(self) -> tuple[str, frozenset[tuple[str, str]]]:
+        """What makes it another configuration than others."""
+        return self.kind.name, frozenset(self.tuned.items())
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        setting = ", ".join(f"{name}={value}" for name, value in self.tuned.items())
+        return f"{self.kind.name} with {setting}" if setting else self.kind.name
 
 
 def plan(
@@ -59,39 +81,108 @@ def plan(
     """
     choice = classify(spec.model, runtimes)
     notes: list[str] = []
-    if spec.job_type is JobType.ADVANCED:
-        drafts = list(_advanced(spec, catalogue))
-        limit = spec.max_tests or len(drafts)
+    named = spec.job_type is JobType.ADVANCED or bool(spec.supported_instance_types)
+    kinds = catalogue if named else _host_types(spec, catalogue, host, choice, notes)
+    found = drafts(spec, kinds, choice)
+    limit = limit_of(spec) or len(found)
+    grid = searched(found, limit)
+    if grid is None:
+        # Where not all fit, those with a price do, and go first: one without a price can only rank after them.
+        tried = found if len(found) <= limit else sorted(found, key=lambda draft: not draft.kind.priced)[:limit]
+        tests = len(tried)
+        notes += [f"{draft.told} was not tried: {_NO_PRICE}" for draft in found if draft not in tried]
     else:
-        drafts = _default(spec, catalogue, host, choice, notes)
-        limit = min(spec.max_tests or MAX_DEFAULT_TRIALS, MAX_DEFAULT_TRIALS)
-    for draft in drafts[limit:]:
-        notes.append(f"{_told(draft)} was not tried: the job is limited to {limit} tests.")
+        tried, tests = [grid[index] for index in start(points(grid), limit, spec.seed)], limit
+        notes += _search_notes(found, grid, limit)
     trials = tuple(
-        _trial(endpoint_name(job_name, job_id, index), index, draft, spec, choice)
-        for index, draft in enumerate(drafts[:limit])
+        trial_of(spec, choice, draft, index, endpoint_name(job_name, job_id, index))
+        for index, draft in enumerate(tried)
     )
     if not trials:
         notes.append("No instance type is left to try.")
-    return Plan(trials, tuple(notes))
+    return Plan(trials, tuple(notes), tests, len(found))
+
+
+_NO_PRICE = "the job's tests go to types with a price, which rank before those without one."
+
+
+def _search_notes(found: Sequence[Draft], grid: Sequence[Draft], limit: int) -> Iterator[str]:
+    yield f"The job is limited to {limit} tests: of {len(grid)} configurations, {limit} are chosen as the trials go."
+    unpriced = {draft.kind.name for draft in found} - {draft.kind.name for draft in grid}
+    for name in sorted(unpriced):
+        yield f"{name} was not tried: {_NO_PRICE}"
+
+
+def limit_of(spec: JobSpec) -> int | None:
+    """How many tests a job may make; None: as many as there are configurations."""
+    if spec.job_type is JobType.ADVANCED:
+        return spec.max_tests
+    return min(spec.max_tests or MAX_DEFAULT_TRIALS, MAX_DEFAULT_TRIALS)
+
+
+def searched(found: Sequence[Draft], limit: int) -> list[Draft] | None:
+    """The configurations among which the tests are chosen; None where all that could rank first fit into the limit."""
+    single = list({draft.key: draft for draft in found}.values())
+    grid = [draft for draft in single if draft.kind.priced] or single
+    return grid if len(grid) > limit and len(found) > limit else None
+
+
+def points(grid: Sequence[Draft]) -> list[Point]:
+    """The grid as numbers."""
+    priced = all(draft.kind.priced for draft in grid)
+    return [
+        Point(
+            draft.kind.name,
+            draft.kind.vcpus,
+            draft.kind.memory_mib,
+            sum(accelerator.count for accelerator in draft.kind.accelerators),
+            draft.kind.usd_per_hour if priced else None,
+            draft.tuned,
+        )
+        for draft in grid
+    ]
 
 
 def estimated_seconds(spec: JobSpec, planned: Plan) -> float:
     """About how long the trials take one after the other: an estimate for people, from the load's usual length."""
     load = float(spec.traffic.duration_seconds) if spec.traffic is not None else _SEARCH_SECONDS
-    return len(planned.trials) * (load + _DEPLOY_SECONDS)
+    return planned.tests * (load + _DEPLOY_SECONDS)
 
 
-def _default(spec: JobSpec, catalogue: Catalogue, host: Host, choice: ImageChoice, notes: list[str]) -> list[_Draft]:
-    kinds = _default_types(spec, catalogue, host, notes)
-    by_type = [[_Draft(kind, tuned) for tuned in _settings(spec, kind, choice)] for kind in kinds]
+def drafts(spec: JobSpec, kinds: Mapping[str, InstanceType], choice: ImageChoice) -> list[Draft]:
+    """All configurations of a job, in order. `kinds`: those of a Default job that names none, else any that it may
+    name.
+
+    Raises:
+        InputFault: a named type is not among them.
+    """
+    if spec.job_type is JobType.ADVANCED:
+        return [
+            Draft(_known(candidate.instance_type, kinds), tuned)
+            for candidate in spec.candidates
+            for tuned in _product(candidate.ranges)
+        ]
+    chosen = [_known(name, kinds) for name in spec.supported_instance_types or kinds]
+    by_type = [[Draft(kind, tuned) for tuned in _settings(spec, kind, choice)] for kind in chosen]
     rounds = itertools.zip_longest(*by_type)
-    return [draft for drafts in rounds for draft in drafts if draft is not None]
+    return [draft for group in rounds for draft in group if draft is not None]
 
 
-def _default_types(spec: JobSpec, catalogue: Catalogue, host: Host, notes: list[str]) -> list[InstanceType]:
-    if spec.supported_instance_types:
-        return [_known(name, catalogue) for name in spec.supported_instance_types]
+def _host_types(
+    spec: JobSpec, catalogue: Catalogue, host: Host, choice: ImageChoice, notes: list[str]
+) -> dict[str, InstanceType]:
+    """The types of a Default job that names none: no more than its start can cover."""
+    kinds = {kind.name: kind for kind in _default_types(catalogue, host, notes)}
+    limit = limit_of(spec) or len(kinds)
+    if len(drafts(spec, kinds, choice)) <= limit:
+        return kinds
+    most = most_types(limit)
+    for name in list(kinds)[most:]:
+        notes.append(f"{name} was not tried: the job is limited to {limit} tests, of {most} types, cheapest first.")
+    return dict(list(kinds.items())[:most])
+
+
+def _default_types(catalogue: Catalogue, host: Host, notes: list[str]) -> list[InstanceType]:
     possible = sorted((kind for kind in catalogue.values() if cannot_be(kind, host) is None), key=_cheapest)
     if len(possible) < len(catalogue):
         left = len(catalogue) - len(possible)
@@ -141,25 +232,20 @@ def _settings(spec: JobSpec, kind: InstanceType, choice: ImageChoice) -> Iterato
         yield two if fixed_threads else {**two, THREADS_VARIABLE: "1"}
 
 
-def _advanced(spec: JobSpec, catalogue: Catalogue) -> Iterator[_Draft]:
-    for candidate in spec.candidates:
-        for tuned in _product(candidate.ranges):
-            yield _Draft(_known(candidate.instance_type, catalogue), tuned)
-
-
 def _product(ranges: Mapping[str, tuple[str, ...]]) -> Iterator[dict[str, str]]:
     for values in itertools.product(*ranges.values()):
         yield dict(zip(ranges, values, strict=True))
 
 
-def _known(name: str, catalogue: Catalogue) -> InstanceType:
-    kind = catalogue.get(name)
+def _known(name: str, kinds: Mapping[str, InstanceType]) -> InstanceType:
+    kind = kinds.get(name)
     if kind is None:
         raise InputFault(f"The instance type {name} is not in the catalogue; add it under [instances] in dyno.toml.")
     return kind
 
 
-def _trial(endpoint: str, index: int, draft: _Draft, spec: JobSpec, choice: ImageChoice) -> TrialSpec:
+def trial_of(spec: JobSpec, choice: ImageChoice, draft: Draft, index: int, endpoint: str) -> TrialSpec:
+    """The configuration as the trial `index`."""
     environment = {**spec.model.environment, **draft.tuned}
     trial = TrialSpec(index, endpoint, draft.kind, environment, draft.tuned)
     if choice.kind is not ImageKind.SCRIPT:
@@ -167,8 +253,3 @@ def _trial(endpoint: str, index: int, draft: _Draft, spec: JobSpec, choice: Imag
     default = str(math.ceil(draft.kind.vcpus or 1))
     workers = environment.get(WORKERS_VARIABLE, default)
     return replace(trial, workers=int(workers) if _WHOLE.fullmatch(workers) else None)
-
-
-def _told(draft: _Draft) -> str:
-    setting = ", ".join(f"{name}={value}" for name, value in draft.tuned.items())
-    return f"{draft.kind.name} with {setting}" if setting else draft.kind.name

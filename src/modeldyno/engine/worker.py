@@ -1,7 +1,8 @@
 """Rows say what should be; the worker makes it so, and can be killed at any instant.
 
 1. At its start it gives back what it held in a former life and removes what that left on the host.
-2. It plans new jobs, claims trials (one transaction enforces attempt, parallelism, room and stop), and ends jobs.
+2. It plans new jobs, adds trials to those that search, claims trials (one transaction enforces attempt, parallelism,
+   room and stop), and ends jobs.
 3. A heartbeat renews its leases. One that could not renew for 0.7 of the lease kills its own trials
 (self-fence), before
    another worker may take them over.
@@ -20,7 +21,8 @@ from modeldyno.domain.failure import failures_text
 from modeldyno.domain.host import place
 from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.plan import plan
-from modeldyno.domain.trial import Placement, Trial, TrialStatus
+from modeldyno.domain.search import next_trial, untried_notes
+from modeldyno.domain.trial import Placement, Trial, TrialSpec, TrialStatus
 from modeldyno.engine.defects import defect_text, told
 from modeldyno.engine.materials import Materials
 from modeldyno.engine.parts import Parts
@@ -129,6 +131,8 @@ class Worker:
             if job.id not in self._planning:
                 self._planning[job.id] = asyncio.create_task(self._guarded(functools.partial(self._plan, job)))
         active = await asyncio.to_thread(store.active_jobs)
+        for job in active:
+            await self._extend(job)
         if any(not job.stop_requested for job in active):
             await self._claim_all(active)
         open_ids = {job.id for job in active if not await self._concluded(job)}
@@ -157,7 +161,28 @@ class Worker:
             return
         now = self._parts.clock.now()
         if await asyncio.to_thread(self._parts.store.plan_job, job.id, planned.trials, planned.notes, now):
-            await self._say(job, _planned(len(planned.trials)), *planned.notes)
+            await self._say(job, _planned(len(planned.trials), planned.tests), *planned.notes)
+
+    async def _extend(self, job: Job) -> None:
+        """Add the next trial of a job that searches, when there is one."""
+        if job.stop_requested or self._out_of_time(job):
+            return
+        trials = await asyncio.to_thread(self._parts.store.trials, job.id)
+        chosen = await self._next(job, trials)
+        if chosen is None:
+            return
+        if await asyncio.to_thread(self._parts.store.extend_job, job.id, [chosen], self._parts.clock.now()):
+            setting = "".join(f" {name}={value}" for name, value in chosen.tuned.items())
+            await self._say(job, f"Next: {chosen.instance_type.name}{setting}, chosen from the trials so far.")
+
+    async def _next(self, job: Job, trials: Sequence[Trial]) -> TrialSpec | None:
+        """The next trial of a search; a defect in it ends the search, not the job, nor others."""
+        parts = self._parts
+        try:
+            return await asyncio.to_thread(next_trial, job, trials, parts.catalogue, parts.runtimes)
+        except Exception as defect:  # tried again, it would come to the same, for ever
+            parts.note(defect_text(f"the search of job {job.name}", defect))
+            return None
 
     async def _claim_all(self, active: Sequence[Job]) -> None:
         if not self._running and not await asyncio.to_thread(self._parts.permit.try_acquire):
@@ -227,13 +252,13 @@ class Worker:
         if live:
             return False
         if job.stop_requested:
-            await self._finish(job, JobStatus.STOPPED, None)
-        elif all(trial.status.ended for trial in trials):
-            await self._finish(job, *_verdict(trials))
+            await self._finish(job, JobStatus.STOPPED, None, trials)
+        elif all(trial.status.ended for trial in trials) and await self._next(job, trials) is None:
+            await self._finish(job, *_verdict(trials), trials)
         elif self._out_of_time(job):
             note = f"The job's duration of {job.spec.duration_seconds} seconds was over before all trials had begun."
             await self._say(job, note)
-            await self._finish(job, *_verdict(trials, note))
+            await self._finish(job, *_verdict(trials, note), trials)
         else:
             return False
         return True
@@ -256,11 +281,20 @@ class Worker:
             return False
         return self._parts.clock.now() >= job.started_at + job.spec.duration_seconds
 
-    async def _finish(self, job: Job, status: JobStatus, reason: str | None) -> None:
+    async def _finish(self, job: Job, status: JobStatus, reason: str | None, trials: Sequence[Trial] = ()) -> None:
+        notes = await self._untried(job, trials) if trials else ()
         now = self._parts.clock.now()
-        if await asyncio.to_thread(self._parts.store.finish_job, job.id, status, now, reason):
-            await self._say(job, f"{status}." if reason is None else f"{status}: {reason}")
+        if await asyncio.to_thread(self._parts.store.finish_job, job.id, status, now, reason, notes):
+            await self._say(job, *notes, f"{status}." if reason is None else f"{status}: {reason}")
             await asyncio.to_thread(self._parts.publish, job)
+
+    async def _untried(self, job: Job, trials: Sequence[Trial]) -> Sequence[str]:
+        parts = self._parts
+        try:
+            return await asyncio.to_thread(untried_notes, job, trials, parts.catalogue, parts.runtimes)
+        except Exception as defect:  # the job's end does not wait for words about it
+            parts.note(defect_text(f"the notes of job {job.name}", defect))
+            return ("Dyno could not tell what was left untried.",)
 
     async def _say(self, job: Job, *messages: str) -> None:
         now = self._parts.clock.now()
@@ -282,5 +316,6 @@ def _verdict(trials: Sequence[Trial], note: str = "") -> tuple[JobStatus, str | 
     return JobStatus.FAILED, failures_text(trials, note)
 
 
-def _planned(trials: int) -> str:
-    return f"Planned {trials} trials." if trials != 1 else "Planned 1 trial."
+def _planned(trials: int, tests: int) -> str:
+    planned = f"Planned {trials} trials" if trials != 1 else "Planned 1 trial"
+    return f"{planned}." if trials == tests else f"{planned} of {tests} to begin with."

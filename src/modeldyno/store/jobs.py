@@ -128,9 +128,35 @@ class JobQueries(Queries):
 
         return self._database.write(work)
 
-    def finish_job(self, job_id: str, status: JobStatus, now: float, failure_reason: str | None = None) -> bool:
-        """End the job: every trial that is still PENDING becomes STOPPED, and so does one whose lease has expired (its
-        worker is dead or has fenced itself). False when the job had ended, or when a trial is still running."""
+    def extend_job(self, job_id: str, trials: Sequence[TrialSpec], now: float) -> bool:
+        """Append trials to a job that is IN_PROGRESS and not stopping; their indices follow those that are there. False
+        (nothing is written) when the job is not, or when somebody else has appended meanwhile."""
+
+        def work(connection: Connection) -> bool:
+            row = connection.execute(_LOCKED_BY_ID, {"id": job_id}).first()
+            if row is None or row.status != JobStatus.IN_PROGRESS or row.stop_requested:
+                return False
+            last = connection.scalar(_LAST, {"job_id": job_id})
+            first = 0 if last is None else last + 1
+            if not trials or [spec.index for spec in trials] != list(range(first, first + len(trials))):
+                return False
+            connection.execute(_INSERT_TRIAL, [_trial_values(job_id, spec) for spec in trials])
+            _set(connection, row, modified_at=now)
+            return True
+
+        return self._database.write(work)
+
+    def finish_job(
+        self,
+        job_id: str,
+        status: JobStatus,
+        now: float,
+        failure_reason: str | None = None,
+        notes: Sequence[str] = (),
+    ) -> bool:
+        """End the job, with `notes` after those of its plan: every trial that is still PENDING becomes STOPPED, and so
+        does one whose lease has expired (its worker is dead or has fenced itself). False when the job had ended, or
+        when a trial is still running."""
 
         def work(connection: Connection) -> bool:
             row = connection.execute(_LOCKED_BY_ID, {"id": job_id}).first()
@@ -144,6 +170,7 @@ class JobQueries(Queries):
                 completed_at=now,
                 modified_at=now,
                 failure_reason=plain_or_none(failure_reason),
+                plan_notes=json_text((*job_of(row).plan_notes, *notes)),
             )
             return True
 
@@ -160,6 +187,7 @@ class JobQueries(Queries):
 
 
 _INSERT_TRIAL = insert(trials)
+_LAST = select(trials.c.trial_index).where(trials.c.job_id == bindparam("job_id")).order_by(trials.c.trial_index.desc())
 
 
 def claimable(now: float) -> ColumnElement[bool]:

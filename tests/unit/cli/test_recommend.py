@@ -66,8 +66,21 @@ def test_a_dry_run_lists_trials_and_what_cannot_run_and_leaves_nothing(run: Run,
     assert "4000 vCPUs" in plan["trials"][1]["cannot_run"]
     assert stored(dyno) == []
     table = run("recommend", *inputs, "--image", "truth:1", *types, "--dry-run").stdout
+    assert (plan["tests"], plan["configurations"]) == (4, 4)
     assert "4 trials, about" in table
     assert "nothing was run" in table
+
+
+def test_a_dry_run_of_more_than_fits_says_that_the_trials_choose(run: Run, inputs: list[str]) -> None:
+    settings = ["--env", "WORKERS=1,2,3,4", "--env", "A=1,2,3,4", "--instance-types", "local.one"]
+    shown = run("recommend", *inputs, "--image", "truth:1", *settings, "--dry-run", "--json")
+    assert shown.exit_code == 0, shown.stderr
+    plan = json.loads(shown.stdout)
+    assert (plan["tests"], plan["configurations"]) == (10, 16)
+    assert 0 < len(plan["trials"]) < 10
+    assert plan["estimated_seconds"] == 10 * 30
+    table = run("recommend", *inputs, "--image", "truth:1", *settings, "--dry-run").stdout
+    assert "10 of 16 configurations, chosen as the trials go" in " ".join(table.split())
 
 
 def test_the_framework_that_was_found_is_told(run: Run, inputs: list[str], tmp_path: Path) -> None:

@@ -81,8 +81,43 @@ def test_an_advanced_job_is_the_product_of_its_configurations_and_ranges() -> No
 def test_a_limit_of_tests_is_told_with_what_it_cut_off() -> None:
     candidates = (Candidate("one", {"A": ("1", "2", "3")}),)
     result = planned(a_spec(JobType.ADVANCED, candidates=candidates, max_tests=2), a_type("one"))
-    assert len(result.trials) == 2
-    assert result.notes == ("one with A=3 was not tried: the job is limited to 2 tests.",)
+    assert len(result.trials) <= 2
+    assert (result.tests, result.configurations) == (2, 3)
+    assert result.notes == ("The job is limited to 2 tests: of 3 configurations, 2 are chosen as the trials go.",)
+
+
+def test_a_start_covers_every_type_and_leaves_tests_to_choose() -> None:
+    kinds = [a_type(f"t{vcpus}", vcpus, 0.1 * vcpus) for vcpus in (1, 2, 4)]
+    candidates = tuple(Candidate(kind.name, {WORKERS: ("1", "2", "4"), "T": ("1", "2")}) for kind in kinds)
+    result = planned(a_spec(JobType.ADVANCED, candidates=candidates, max_tests=6), *kinds)
+    assert {trial.instance_type.name for trial in result.trials} == {"t1", "t2", "t4"}
+    assert [trial.index for trial in result.trials] == list(range(len(result.trials)))
+    assert len(result.trials) < result.tests == 6
+
+
+def test_what_fits_into_the_limit_is_planned_whole() -> None:
+    candidates = (Candidate("one", {"A": ("1", "2", "3")}),)
+    result = planned(a_spec(JobType.ADVANCED, candidates=candidates, max_tests=3), a_type("one"))
+    assert (len(result.trials), result.tests, result.configurations, result.notes) == (3, 3, 3, ())
+
+
+def test_tests_go_to_types_with_a_price_first() -> None:
+    candidates = (Candidate("free", {"A": ("1", "2")}), Candidate("one", {"A": ("1", "2", "3")}))
+    kinds = a_type("free", usd=None), a_type("one")
+    whole = planned(a_spec(JobType.ADVANCED, candidates=candidates, max_tests=4), *kinds)
+    assert [name for name, _ in told(whole)] == ["one", "one", "one", "free"]
+    (note,) = whole.notes
+    assert note.startswith("free with A=2 was not tried: the job's tests go to types with a price")
+    chosen = planned(a_spec(JobType.ADVANCED, candidates=candidates, max_tests=2), *kinds)
+    assert {name for name, _ in told(chosen)} == {"one"}
+    assert any(note.startswith("free was not tried") for note in chosen.notes)
+
+
+def test_a_host_with_more_types_than_tests_tries_the_cheapest_and_says_which_it_left_out() -> None:
+    kinds = [a_type(f"t{number}", 1, 0.1 * number, 1024 * number) for number in range(1, 7)]
+    result = planned(a_spec(max_tests=4), *kinds)
+    assert {name for name, _ in told(result)} == {"t1", "t2", "t3", "t4"}
+    assert "t5 was not tried: the job is limited to 4 tests, of 4 types, cheapest first." in result.notes
 
 
 def test_endpoint_names_differ_and_carry_the_job() -> None:

@@ -103,6 +103,48 @@ class JobContract:
         assert len(store.trials("id-j")) == 2
         assert not store.plan_job("unknown", some_specs(1), [], 5.0)
 
+    def test_a_running_job_is_extended_index_after_index(self, store: Store, open_again: OpenAgain) -> None:
+        store.add_job(a_job())
+        specs = some_specs(4)
+        assert not store.extend_job("id-j", specs[:1], 4.0)
+        store.plan_job("id-j", specs[:2], ["a note"], 5.0)
+        assert not store.extend_job("id-j", [], 6.0)
+        assert not store.extend_job("id-j", specs[3:], 6.0)
+        stores = (store, open_again())
+        with ThreadPoolExecutor(4) as pool:
+            assert sum(pool.map(lambda n: stores[n % 2].extend_job("id-j", specs[2:], 6.0), range(8))) == 1
+        assert [trial.spec for trial in store.trials("id-j")] == specs
+        job = store.job(REGION, "j")
+        assert (job.status, job.plan_notes, job.modified_at) == (JobStatus.IN_PROGRESS, ("a note",), 6.0)
+        assert not store.extend_job("unknown", specs[:1], 6.0)
+
+    def test_a_trial_that_was_added_is_claimed_like_any(self, store: Store) -> None:
+        store.add_job(a_job())
+        store.plan_job("id-j", some_specs(1), [], 5.0)
+        first = store.claim_trial("w", anywhere, 6.0, 10.0)
+        assert first is not None
+        store.finish_trial(first.trial.id, 1, TrialStatus.FAILED, 7.0)
+        assert store.extend_job("id-j", some_specs(2)[1:], 8.0)
+        second = store.claim_trial("w", anywhere, 9.0, 10.0)
+        assert second is not None
+        assert second.trial.spec.index == 1
+
+    def test_a_job_that_stops_or_has_ended_is_not_extended(self, store: Store) -> None:
+        store.add_job(a_job())
+        store.plan_job("id-j", some_specs(1), [], 5.0)
+        store.request_stop(REGION, "j", 6.0)
+        assert not store.extend_job("id-j", some_specs(2)[1:], 7.0)
+        store.finish_job("id-j", JobStatus.STOPPED, 8.0)
+        assert not store.extend_job("id-j", some_specs(2)[1:], 9.0)
+        assert len(store.trials("id-j")) == 1
+
+    def test_the_end_of_a_job_adds_its_notes_to_those_of_the_plan(self, store: Store) -> None:
+        store.add_job(a_job())
+        store.plan_job("id-j", some_specs(1), ["planned"], 5.0)
+        assert store.finish_job("id-j", JobStatus.FAILED, 6.0, "because", ["ended", "é"])
+        assert not store.finish_job("id-j", JobStatus.FAILED, 7.0, "because", ["again"])
+        assert store.job(REGION, "j").plan_notes == ("planned", "ended", "é")
+
     # stop and end
     def test_a_pending_job_is_stopped_before_it_is_planned(self, store: Store) -> None:
         store.add_job(a_job())

@@ -1,0 +1,139 @@
+"""Does the search over configurations find the optimum of a surface that was really measured?
+
+`record MODEL PAYLOAD FILE` measures every configuration of a grid with `dyno recommend`, each in a deployment of its
+own, and keeps the costs in FILE; run again, it goes on where it was (a quiet machine; half a minute a configuration).
+`search FILE` lets the search choose among the recorded ones, with 15% of them as its tests and 20 seeds; prints JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.summary import machine
+from modeldyno.domain.exploration import Observation, Point, propose, start
+
+# vCPUs, MiB, dollars an hour: as large types of a provider, scaled down to what two cores can be.
+TYPES = {
+    "half": (0.5, 1024, 0.03),
+    "one": (1, 2048, 0.052),
+    "one-and-half": (1.5, 3072, 0.081),
+    "two": (2, 4096, 0.104),
+}
+WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
+THREADS = "OMP_NUM_THREADS"
+VALUES = {WORKERS: ("1", "2", "3", "4", "6"), THREADS: ("1", "2", "4")}
+SHARE = 0.15
+SEEDS = 20
+NEAR = 0.05
+
+
+class Measured(msgspec.Struct):
+    """One configuration; `usd_per_inference` None: it failed, `reason` says why."""
+
+    kind: str
+    settings: dict[str, str]
+    usd_per_inference: float | None
+    per_minute: float | None = None
+    reason: str | None = None
+
+
+def grid() -> list[tuple[str, dict[str, str]]]:
+    """60 configurations, in a fixed order."""
+    values = itertools.product(TYPES, *VALUES.values())
+    return [(kind, dict(zip(VALUES, settings, strict=True))) for kind, *settings in values]
+
+
+def record(model: Path, payload: Path, content_type: str, file: Path) -> None:
+    """Measure what FILE does not hold yet; it is written after each."""
+    measured = msgspec.json.decode(file.read_bytes(), type=list[Measured]) if file.exists() else []
+    known = {(one.kind, tuple(one.settings.items())) for one in measured}
+    config = file.with_suffix(".toml")
+    config.write_text("".join(_type(name, *size) for name, size in TYPES.items()))
+    for kind, settings in grid():
+        if (kind, tuple(settings.items())) in known:
+            continue
+        measured.append(_measure(model, payload, content_type, config, kind, settings))
+        part = file.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(measured))
+        part.replace(file)
+        print(json.dumps(msgspec.to_builtins(measured[-1])), file=sys.stderr)
+
+
+def _type(name: str, vcpus: float, mebibytes: int, usd: float) -> str:
+    facts = f"vcpus = {vcpus}\nmemory_gib = {mebibytes / 1024:g}\nusd_per_hour = {usd}\nexample = true"
+    return f'[instances."local.{name}"]\n{facts}\n'
+
+
+def _measure(
+    model: Path, payload: Path, content_type: str, config: Path, kind: str, settings: dict[str, str]
+) -> Measured:
+    dyno = [str(Path(sys.executable).with_name("dyno")), "recommend", str(model), "--payload", str(payload)]
+    dyno += ["--config", str(config), "--data-dir", str(config.with_suffix(".data"))]
+    dyno += ["--content-type", content_type, "--instance-types", f"local.{kind}", "--json"]
+    dyno += [word for name, value in settings.items() for word in ("--env", f"{name}={value}")]
+    run = subprocess.run(dyno, capture_output=True, text=True, check=False)
+    result: dict[str, Any] = json.loads(run.stdout) if run.stdout else {}
+    if run.returncode not in (0, 1) or "job" not in result:
+        raise RuntimeError(f"dyno recommend ended with status {run.returncode}: {run.stderr[-2000:]}")
+    if not result["recommendations"]:
+        return Measured(kind, settings, None, reason=result["job"]["failure_reason"])
+    best = result["recommendations"][0]
+    return Measured(kind, settings, best["cost_per_inference_usd"], best["capacity_per_minute"])
+
+
+def search(file: Path) -> dict[str, Any]:
+    """How far from the optimum of the recorded costs each seed ends. Repeats of a configuration give its one figure."""
+    measured = msgspec.json.decode(file.read_bytes(), type=list[Measured])
+    costs = [one.usd_per_inference for one in measured]
+    points = [Point(one.kind, *TYPES[one.kind][:2], 0, TYPES[one.kind][2], one.settings) for one in measured]
+    optimum = min(cost for cost in costs if cost is not None)
+    budget = int(SHARE * len(points))
+    over = [_found(points, costs, budget, seed) / optimum - 1 for seed in range(SEEDS)]
+    return {
+        "machine": machine(),
+        "configurations": len(points),
+        "failed": sum(cost is None for cost in costs),
+        "within_5_percent": sum(cost is not None and cost <= (1 + NEAR) * optimum for cost in costs),
+        "tests": budget,
+        "seeds": SEEDS,
+        "seeds_within_5_percent": sum(share <= NEAR for share in over),
+        "median_over_optimum": round(statistics.median(over), 4),
+        "over_optimum": [round(share, 4) for share in over],
+    }
+
+
+def _found(points: list[Point], costs: list[float | None], budget: int, seed: int) -> float:
+    seen = [Observation(index, costs[index]) for index in start(points, budget, seed)]
+    while (chosen := propose(points, seen, (), budget - len(seen), seed)) is not None:
+        seen.append(Observation(chosen, costs[chosen]))
+    return min((one.cost for one in seen if one.cost is not None), default=float("inf"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.configurations", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    recording = commands.add_parser("record", help="measure a grid of 60; resumable")
+    recording.add_argument("model", type=Path, help="a directory with a model that script mode serves")
+    recording.add_argument("payload", type=Path)
+    recording.add_argument("file", type=Path, help="where the costs are kept")
+    recording.add_argument("--content-type", default="text/csv")
+    searching = commands.add_parser("search", help="search a recorded surface")
+    searching.add_argument("file", type=Path)
+    arguments = parser.parse_args()
+    if arguments.command == "record":
+        record(arguments.model, arguments.payload, arguments.content_type, arguments.file)
+    else:
+        print(json.dumps(search(arguments.file), indent=2))
+
+
+if __name__ == "__main__":
+    main()
