@@ -1,52 +1,45 @@
-"""Who may look into a data directory."""
+"""What a data directory keeps, and for how long."""
+
+from __future__ import annotations
 
 import os
-import stat
+from pathlib import Path
 
-import pytest
-
-from modeldyno.app.compose import open_store_of
-from modeldyno.app.places import Places
-from modeldyno.instances.launch import why_no_mounts
-from modeldyno.settings import Settings
+from modeldyno.app.places import DirectoryLock, Places
 
 
-def mode(path):
-    return stat.S_IMODE(path.stat().st_mode)
+def made(path: Path, modified_at: float) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("x")
+    os.utime(path, (modified_at, modified_at))
+    return path
 
 
-@pytest.fixture(params=[0o000, 0o022, 0o077])
-def umask(request):
-    before = os.umask(request.param)
-    yield
-    os.umask(before)
-
-
-def test_a_new_data_directory_is_its_users_alone(umask, tmp_path):
-    places = Places(tmp_path / "above" / "data")
-    places.make()
-    passed_by_servers = os.geteuid() == 0 and why_no_mounts() is not None
-    assert mode(places.root) == (0o711 if passed_by_servers else 0o700)
-    assert {mode(place) for place in (places.objects, places.logs, places.results, places.backups)} == {0o700}
-    assert {mode(place) for place in (places.instances, places.work)} == {0o711}
-
-
-def test_a_directory_that_is_there_keeps_its_rights(tmp_path):
-    (tmp_path / "s3").mkdir()
-    tmp_path.chmod(0o755)
-    (tmp_path / "s3").chmod(0o775)
-    Places(tmp_path).make()
-    assert [mode(tmp_path), mode(tmp_path / "s3")] == [0o755, 0o775]
-
-
-def test_the_database_is_its_users_alone_whatever_the_directory_is(umask, tmp_path):
-    tmp_path.chmod(0o755)
+def test_logs_and_results_of_old_jobs_go_and_those_of_new_ones_stay(tmp_path: Path) -> None:
     places = Places(tmp_path)
-    places.make()
-    for _ in range(2):
-        store = open_store_of(Settings(), places, migrate=True)
-        files = sorted(tmp_path.glob("dyno.sqlite*"))
-        assert files[0].name == "dyno.sqlite"
-        assert {mode(file) for file in files} == {0o600}
-        store.close()
-        places.root.joinpath("dyno.sqlite").chmod(0o644)
+    old = [made(places.trial_log("r", "old", 0), 100.0), made(places.result("r", "old"), 100.0)]
+    new = [made(places.trial_log("r", "new", 0), 300.0), made(places.result("r", "new"), 300.0)]
+    mixed = [made(places.trial_log("r", "mixed", 0), 100.0), made(places.trial_log("r", "mixed", 1), 300.0)]
+    worker_log = made(places.logs / "worker.log", 100.0)
+    places.prune(200.0)
+    assert not any(path.exists() for path in old)
+    assert all(path.exists() for path in [*new, *mixed, worker_log])
+
+
+def test_a_deleted_job_leaves_no_files(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    files = [made(places.trial_log("r", "job", 0), 1.0), made(places.result("r", "job"), 1.0)]
+    other = made(places.trial_log("r", "job-2", 0), 1.0)
+    places.forget("r", "job")
+    assert not any(path.exists() for path in files)
+    assert other.exists()
+
+
+def test_one_holder_of_a_directory_is_told_to_the_next(tmp_path: Path) -> None:
+    first, second = DirectoryLock(Places(tmp_path)), DirectoryLock(Places(tmp_path))
+    assert first.try_acquire()
+    assert not second.try_acquire()
+    assert second.holder() == str(os.getpid())
+    first.release()
+    assert second.try_acquire()
+    second.release()
