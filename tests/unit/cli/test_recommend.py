@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -141,7 +142,9 @@ def test_a_model_is_measured_and_the_answer_is_json_alone_on_standard_output(
 def test_an_interrupt_stops_the_job_and_leaves_no_process(dyno: Dyno, data_dir: Path, inputs: list[str]) -> None:
     options = ["--image", "truth:1", "--instance-types", "local.one", "--name", "mine", "--data-dir", str(data_dir)]
     command = [sys.executable, "-m", "modeldyno", "recommend", *inputs, *options]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # ignored where tests run in the background
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(command, **pipes, text=True, preexec_fn=heed)  # type: ignore[call-overload]
     assert process.stderr is not None
     next(line for line in process.stderr if line.startswith("trial 0"))
     process.send_signal(signal.SIGINT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -131,12 +132,24 @@ async def test_the_model_is_shown_read_only_at_opt_ml_model_and_opt_stays_as_it_
 
 
 async def test_tmp_is_private_where_nothing_needed_lies_there(ask: Any, invoke: Any, tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir="/var/tmp") as elsewhere, tempfile.NamedTemporaryFile(dir="/tmp") as foreign:
-        async with ProcessBackend(Path(elsewhere), behave).deploy(ask()) as instance:
+    with (
+        tempfile.TemporaryDirectory(dir="/var/tmp") as state,
+        tempfile.TemporaryDirectory(dir="/var/tmp") as programs,
+        tempfile.NamedTemporaryFile(dir="/tmp") as foreign,
+    ):
+        # This project, and the environment that runs its tests, may themselves lie below /tmp.
+        os.chmod(programs, 0o755)
+        server = shutil.copy(behaving_server.__file__, programs)
+        python = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+
+        async def away(request: DeployRequest) -> Prepared:
+            return Prepared((python, "-I", "-S", server), readable=(Path(programs),))
+
+        async with ProcessBackend(Path(state), away).deploy(ask()) as instance:
             seen = await invoke(instance)
             assert Path(foreign.name).exists()
         assert seen["tmp"] == []
-        assert os.listdir(elsewhere) == []
+        assert os.listdir(state) == []
 
 
 async def test_a_port_that_somebody_else_took_is_tried_again_with_another(backend: ProcessBackend, ask: Any) -> None:
