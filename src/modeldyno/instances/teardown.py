@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
+import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -47,8 +50,26 @@ def remove_tree(directory: Path) -> bool:
     with contextlib.suppress(RecursionError):
         shutil.rmtree(directory, onerror=_make_writable)
     if directory.exists():
-        subprocess.run(["rm", "-rf", "--", str(directory)], stderr=subprocess.DEVNULL, check=False)
+        with contextlib.suppress(OSError):
+            _flatten(directory)
     return not directory.exists()
+
+
+def _flatten(directory: Path) -> None:
+    """Remove folders of any depth: what is in a folder is moved up to the top, until there is nothing in any."""
+    names = (directory / f"{secrets.token_hex(8)}-{number}" for number in itertools.count())
+    while entries := list(os.scandir(directory)):
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.remove(entry.path)
+                continue
+            os.chmod(entry.path, 0o700)
+            for child in list(os.scandir(entry.path)):
+                if child.is_dir(follow_symlinks=False):
+                    os.chmod(child.path, 0o700)
+                os.rename(child.path, next(names))
+            os.rmdir(entry.path)
+    os.rmdir(directory)
 
 
 def _kill(group: Group, process: subprocess.Popen[bytes] | None) -> bool:
