@@ -74,13 +74,13 @@ class ProcessInstance:
         """Drop all but the end of what this attempt wrote, when that is too long; the server goes on behind it."""
         if self.log_path.stat().st_size - self.log_start < _LONGEST_LOG_BYTES:
             return
+        told = f"[Dyno: the log was over {mebibytes(_LONGEST_LOG_BYTES)} MiB, only its end is kept]\n".encode()
         with self.log_path.open("r+b") as log:
             log.seek(-_TAIL_BYTES, 2)
-            tail = log.read(_TAIL_BYTES)
-            log.truncate(self.log_start)
-        with self.log_path.open("ab") as log:
-            log.write(f"[Dyno: the log was over {mebibytes(_LONGEST_LOG_BYTES)} MiB, only its end is kept]\n".encode())
-            log.write(tail)
+            kept = told + log.read(_TAIL_BYTES)
+            log.seek(self.log_start)  # in place: whatever the server appends meanwhile comes after it
+            log.write(kept)
+            log.truncate()
 
     def log_tail(self, lines: int = 30) -> str:
         """See `ports.Instance`. Only what this attempt wrote."""
