@@ -53,6 +53,7 @@ class MeasurementSetting(msgspec.Struct, forbid_unknown_fields=True):
     request_timeout_seconds: float = 60.0  # the container contract's answer limit
     max_trial_seconds: float = 120.0  # load of one Default trial at most
     max_users: int = 512
+    open_loop_seconds: float = 45.0  # load of arrivals that do not wait, where there is a threshold; 0: none
     lease_seconds: float = 15.0
 
 

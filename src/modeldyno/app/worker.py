@@ -64,6 +64,7 @@ def build_parts(settings: Settings, places: Places, store: Store) -> Parts:
             request_timeout_seconds=chosen.request_timeout_seconds,
             max_trial_seconds=chosen.max_trial_seconds,
             max_users=chosen.max_users,
+            open_loop_seconds=chosen.open_loop_seconds,
             lease_seconds=chosen.lease_seconds,
             retention_seconds=settings.retention_days * 86_400,
         ),

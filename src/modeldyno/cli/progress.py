@@ -121,20 +121,26 @@ class Watcher:
 def _live(trial: Trial, windows: Sequence[Window], percentile: float) -> Standing:
     if not windows:
         return Standing(trial, remark="starting" if trial.attempt <= 1 else f"starting, attempt {trial.attempt}")
-    now = [window for window in windows if window.users == windows[-1].users]
+    last = windows[-1]
+    now = [one for one in windows if (one.users, one.rate_per_second) == (last.users, last.rate_per_second)]
     seconds = sum(window.duration_seconds for window in now) or 1.0
     quantile = merged_latency(now).quantile_ns(percentile / 100)
     cpu = [window.cpu_seconds for window in now if window.cpu_seconds is not None]
     failing = failure_share(now)
     return Standing(
         trial,
-        users=windows[-1].users,
+        users=last.users or None,
         per_minute=60 * sum(window.succeeded for window in now) / seconds,
         latency_ms=None if quantile is None else quantile / 1e6,
         cpu_percent=100 * sum(cpu) / seconds if len(cpu) == len(now) else None,
-        remark=f"{failing:.0%} fail" if failing else "",
+        remark=", ".join(part for part in (_arrivals(last), f"{failing:.0%} fail" if failing else "") if part),
         percentile=percentile,
     )
+
+
+def _arrivals(window: Window) -> str:
+    rate = window.rate_per_second
+    return "" if rate is None else f"{words.count(60 * rate)} arrivals/min that do not wait"
 
 
 def _first_line(text: str | None) -> str:
@@ -245,9 +251,9 @@ class Lines:
 def _news(standing: Standing) -> str:
     users, per_minute, latency, cpu = _cells(standing)
     parts = [str(standing.trial.status)]
-    if users:
+    if per_minute:
         parts += [
-            words.plural(int(users), "user"),
+            words.plural(int(users), "user") if users else "",
             f"{per_minute} invocations/min",
             f"p{standing.percentile:g} {latency}" if latency else "",
         ]

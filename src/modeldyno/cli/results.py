@@ -87,6 +87,7 @@ def json_text(result: Mapping[str, Any], target_per_minute: int | None) -> str:
                 "target_per_minute": target_per_minute,
                 "instances": needed.instances,
                 "usd_per_month": needed.usd_per_month,
+                "planned_by": "open_loop" if needed.open_loop else "closed_loop",
             }
             for item in result["recommendations"]
             if (needed := words.fleet(result, item, target_per_minute)) is not None

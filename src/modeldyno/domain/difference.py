@@ -124,7 +124,7 @@ def sample_of(result: Document, trial: Document) -> Sample:
     job, figures = result["job"], trial["figures"]
     every = [window_of(row) for row in trial["windows"]]
     first, last, users = figures.get("first_window"), figures.get("last_window"), figures["users"]
-    constant = tuple(window for window in every if not window.settling)
+    constant = tuple(window for window in every if window.users and not window.settling)
     if first is None or last is None:
         raise InvalidRequest(f"The result of {job['name']} does not tell which windows its figures rest on.")
     chosen = tuple(window for window in constant if first <= window.sequence <= last)

@@ -8,7 +8,8 @@ from modeldyno.domain.job import StoppingRules
 from modeldyno.domain.measurement import Window, merged_latency
 from modeldyno.domain.statistics import independence_of, quantile_interval_ns, throughput_interval
 from modeldyno.domain.stopping import Measured, percentile_ms
-from modeldyno.domain.trial import Figures
+from modeldyno.domain.sustainable import SustainableSearch
+from modeldyno.domain.trial import Figures, OpenLoop
 
 
 def figures_of(
@@ -46,6 +47,22 @@ def figures_of(
         first_window=windows[0].sequence,
         last_window=windows[-1].sequence,
         **_intervals(windows, rules.percentile / 100),
+    )
+
+
+def open_loop_of(search: SustainableSearch, windows: Sequence[Window], died: str | None) -> OpenLoop:
+    """What a search for the sustainable rate found. `died`: what ended the model server under it."""
+    found = search.found() if died is None else None
+    note = died or ("" if found else "no rate was low enough to hold the threshold for sure")
+    rate = found.rate if found else None
+    return OpenLoop(
+        per_minute=rate.value * 60 if rate else None,
+        low_per_minute=rate.low * 60 if rate else None,
+        high_per_minute=rate.high * 60 if rate else None,
+        at_least=found.at_least if found else False,
+        requests=sum(window.succeeded + window.failures for window in windows),
+        seconds=sum(window.duration_seconds for window in windows),
+        note=note,
     )
 
 

@@ -149,7 +149,7 @@ def levels_of(trial: Document) -> list[Level]:
     """The windows of a trial by number of users, without those in which the users changed."""
     joined: dict[int, list[Window]] = {}
     for window in map(window_of, trial["windows"]):
-        if not window.settling and window.succeeded:
+        if window.users and not window.settling and window.succeeded:
             joined.setdefault(window.users, []).append(window)
     return [Level(users, tuple(joined[users])) for users in sorted(joined)]
 

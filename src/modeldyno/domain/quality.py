@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modeldyno.domain.catalog import InstanceType, PriceBasis
-from modeldyno.domain.job import StoppingRules
+from modeldyno.domain.job import LatencyThreshold, StoppingRules
 from modeldyno.domain.measurement import Window, failure_share, merged_latency
 from modeldyno.domain.statistics import trend
-from modeldyno.domain.trial import Figures, Flag
+from modeldyno.domain.trial import Figures, Flag, OpenLoop
 
 FEW_REQUESTS = 100
 GENERATOR_CPU_LIMIT = 0.30
@@ -21,6 +21,10 @@ GENERATOR_DELAY_LIMIT = 0.01
 UNSETTLED_LIMIT = 0.05
 CPU_DRIFT_LIMIT = 0.05
 LITTLE_LIMIT = 0.10
+OPEN_LOOP_LIMIT = 0.15
+"""Half of the 95% interval of a sustainable rate, over it. Chosen: beyond it, a plan wants another measurement."""
+SEND_LAG_LIMIT = 0.5
+"""Of the threshold. Chosen: a lag of the generator that short moves few arrivals over the limit."""
 
 
 def flags_of(
@@ -112,6 +116,24 @@ def close_call(figures: Figures, rules: StoppingRules) -> dict[Flag, str]:
     between = f" (95%: {figures.latency_low_ms:.1f} to {figures.latency_high_ms:.1f} ms)" if known else ""
     told = f"p{figures.percentile:g} is {figures.latency_ms:.1f} ms{between}"
     return {Flag.CLOSE_CALL: f"{told}, too close to the threshold of {rules.threshold.limit_ms} ms to tell"}
+
+
+def open_loop_flags(told: OpenLoop, windows: Sequence[Window], threshold: LatencyThreshold) -> dict[Flag, str]:
+    """What to know about a sustainable rate."""
+    words: list[str] = []
+    if told.per_minute is None:
+        words.append(f"the rate of arrivals that holds the threshold could not be told: {told.note}")
+    elif told.low_per_minute is not None and told.high_per_minute is not None:
+        half = (told.high_per_minute - told.low_per_minute) / 2 / told.per_minute
+        if half > OPEN_LOOP_LIMIT and not told.at_least:
+            words.append(
+                f"the rate of arrivals that holds the threshold is known to ±{half:.0%} only: service times vary much, "
+                "or there was too little time for a model so slow"
+            )
+    late = max((window.send_lag_ns for window in windows), default=0) / 1e6
+    if late > SEND_LAG_LIMIT * threshold.limit_ms:
+        words.append(f"the load generator was up to {late:.1f} ms late for arrivals, which counts as latency")
+    return {Flag.OPEN_LOOP: "; ".join(words)} if words else {}
 
 
 def price_flags(kind: InstanceType) -> dict[Flag, str]:

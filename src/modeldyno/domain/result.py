@@ -9,7 +9,7 @@ from modeldyno.domain.latency import LatencyHistogram
 from modeldyno.domain.measurement import Window, merged_latency
 from modeldyno.domain.recommend import Recommendation, pareto_front, recommend
 from modeldyno.domain.stopping import blocks, percentile_ms
-from modeldyno.domain.trial import Figures, Trial
+from modeldyno.domain.trial import Figures, OpenLoop, Trial
 
 FORMAT = "dyno-result/1"
 Document = dict[str, object]
@@ -59,6 +59,7 @@ def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> D
         "capacity_per_minute": row.outcome.capacity_per_minute,
         "latency_ms": row.outcome.latency_ms,
         "percentile": job.spec.rules.percentile,
+        "open_loop": _open_loop(row.trial.result.open_loop, row.outcome.instance_count),
         "capacity_low_per_minute": _scaled(figures.capacity_low_per_minute, row.outcome.instance_count),
         "capacity_high_per_minute": _scaled(figures.capacity_high_per_minute, row.outcome.instance_count),
         "latency_low_ms": figures.latency_low_ms,
@@ -77,6 +78,21 @@ def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> D
 
 def _scaled(value: float | None, instances: int) -> float | None:
     return None if value is None else value * instances
+
+
+def _open_loop(told: OpenLoop | None, instances: int = 1) -> Document | None:
+    """What is known of arrivals that do not wait, for so many instances."""
+    if told is None:
+        return None
+    return {
+        "per_minute": _scaled(told.per_minute, instances),
+        "low_per_minute": _scaled(told.low_per_minute, instances),
+        "high_per_minute": _scaled(told.high_per_minute, instances),
+        "at_least": told.at_least,
+        "requests": told.requests,
+        "seconds": told.seconds,
+        "note": told.note,
+    }
 
 
 def _trial(trial: Trial, windows: Sequence[Window]) -> Document:
@@ -103,7 +119,9 @@ def _trial(trial: Trial, windows: Sequence[Window]) -> Document:
         "stop_reason": result.stop_reason if result else None,
         "flags": {str(flag): text for flag, text in result.flags.items()} if result else {},
         "figures": _figures(result.figures) if result else None,
-        "levels": _levels(windows),
+        "levels": _levels([window for window in windows if window.users]),
+        "open_loop": _open_loop(result.open_loop) if result else None,
+        "rates": _rates(windows),
         "windows": [_window(window) for window in windows],
     }
 
@@ -120,10 +138,23 @@ def _levels(windows: Sequence[Window]) -> list[Document]:
     return [_level(users, joined[users]) for users in sorted(joined)]
 
 
+def _rates(windows: Sequence[Window]) -> list[Document]:
+    """One row a rate of open-loop arrivals, in order of rates."""
+    joined: dict[float, list[Window]] = {}
+    for window in windows:
+        if window.rate_per_second is not None and not window.settling:
+            joined.setdefault(window.rate_per_second, []).append(window)
+    return [{"rate_per_minute": rate * 60, **_answered(joined[rate])} for rate in sorted(joined)]
+
+
 def _level(users: int, windows: Sequence[Window]) -> Document:
+    return {"users": users, **_answered(windows)}
+
+
+def _answered(windows: Sequence[Window]) -> Document:
     seconds = sum(window.duration_seconds for window in windows)
     latency = merged_latency(windows)
-    row: Document = {"users": users, "seconds": seconds, "requests": latency.count}
+    row: Document = {"seconds": seconds, "requests": latency.count}
     return row | {"per_minute": latency.count / seconds * 60 if seconds else 0.0} | _percentiles(latency)
 
 
@@ -135,6 +166,7 @@ def _window(window: Window) -> Document:
         "started_at": window.started_at,
         "duration_seconds": seconds,
         "users": window.users,
+        "rate_per_minute": None if window.rate_per_second is None else window.rate_per_second * 60,
         "settling": window.settling,
         "succeeded": window.succeeded,
         "failed": window.failed,

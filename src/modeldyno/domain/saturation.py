@@ -106,6 +106,16 @@ class SaturationSearch:
     _warmup: float = 0.0
     _answers: int = 0
 
+    @property
+    def beginning(self) -> Users:
+        """The first level."""
+        return Users(self.users)
+
+    @property
+    def peak_per_second(self) -> float:
+        """The most that a level gave, whether it held or not; 0 before the first is known."""
+        return max((level.per_second for level in self._levels.values()), default=0.0)
+
     def observe(self, window: Window) -> Instruction:
         """Take the next window and say what to do."""
         self._elapsed += window.duration_seconds

@@ -46,7 +46,16 @@ class Stop:
     reason: str
 
 
-Instruction = Hold | Users | Stop
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Change to open-loop arrivals of this rate, Poisson; 0: none, and what waits is still served. `redraw`: as of
+    `Users`."""
+
+    per_second: float
+    redraw: bool = False
+
+
+Instruction = Hold | Users | Rate | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +75,22 @@ class Measured:
 
 
 class Policy(Protocol):
-    """Who decides the number of users of one trial."""
+    """Who decides the load of one trial."""
 
-    users: int
+    @property
+    def beginning(self) -> Users | Rate:
+        """The load to begin with."""
+        ...
 
     def observe(self, window: Window) -> Instruction:
         """Take the next window and say what to do."""
         ...
+
+
+class ClosedLoopPolicy(Policy, Protocol):
+    """One that decides the number of users, and so the figures of a closed loop."""
+
+    users: int
 
     def measured(self) -> Measured:
         """What the figures rest on, at any time."""
@@ -183,6 +201,11 @@ class PatternPolicy:
 
     def __post_init__(self) -> None:
         self.users = users_at(stages(self.traffic), 0.0) or 1
+
+    @property
+    def beginning(self) -> Users:
+        """The users of the pattern's first moment."""
+        return Users(self.users)
 
     def observe(self, window: Window) -> Instruction:
         """Take the next window and say what to do."""

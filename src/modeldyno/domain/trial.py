@@ -77,6 +77,7 @@ class Flag(StrEnum):
     TREND = "trend"
     LITTLES_LAW = "littles_law"
     CLOSE_CALL = "close_call"
+    OPEN_LOOP = "open_loop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +119,27 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenLoop:
+    """What a trial told of arrivals that do not wait for answers.
+
+    per_minute: the highest Poisson rate at which the threshold holds, with its 95% interval; None: it could not be
+    told, `note` says why. `at_least`: the highest rate that was tried held, the answer may lie above it. `requests`:
+    arrivals that came to an end in `seconds` of load.
+    """
+
+    per_minute: float | None
+    low_per_minute: float | None
+    high_per_minute: float | None
+    at_least: bool
+    requests: int
+    seconds: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TrialResult:
-    """How a trial ended well: its figures, why the load stopped, and what to know about them."""
+    """How a trial ended well: its figures, why the load stopped, and what to know about them. `open_loop` None: it was
+    not asked."""
 
     figures: Figures
     stop_reason: str
@@ -128,6 +148,7 @@ class TrialResult:
     load_ended_at: float
     effective_environment: dict[str, str] = field(default_factory=dict)
     runtime: str = ""
+    open_loop: OpenLoop | None = None
 
 
 @dataclass(frozen=True, slots=True)

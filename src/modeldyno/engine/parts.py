@@ -32,6 +32,7 @@ class Options:
     request_timeout_seconds: float = 60.0
     max_trial_seconds: float = 120.0
     max_users: int = 512
+    open_loop_seconds: float = 45.0
     lease_seconds: float = 15.0
     poll_seconds: float = 0.25
     retention_seconds: float = 30 * 86_400.0

@@ -12,11 +12,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from modeldyno.domain.errors import ModelFault, ServiceError, StoreUnreachable, TrialFailure
-from modeldyno.domain.figures import figures_of
+from modeldyno.domain.figures import figures_of, open_loop_of
 from modeldyno.domain.measurement import Window
-from modeldyno.domain.quality import close_call, flags_of, price_flags
+from modeldyno.domain.quality import close_call, flags_of, open_loop_flags, price_flags
 from modeldyno.domain.saturation import SaturationSearch, relative_half_width
-from modeldyno.domain.stopping import Hold, Measured, PatternPolicy, Policy, Stop, Users
+from modeldyno.domain.stopping import ClosedLoopPolicy, Hold, Measured, PatternPolicy, Policy, Rate, Stop, Users
+from modeldyno.domain.sustainable import SustainableSearch
 from modeldyno.domain.trial import TrialResult, TrialStatus
 from modeldyno.engine.defects import defect_text, told
 from modeldyno.engine.materials import Material
@@ -104,12 +105,35 @@ class TrialRun:
                 started = self._parts.clock.now()
                 loaded = await self._load(instance, session, policy)
                 ended = self._parts.clock.now()
-            return self._concluded(instance, policy.measured(), loaded, started, ended)
+                result, failure = self._concluded(instance, policy.measured(), loaded, started, ended)
+                if result is not None and failure is None:
+                    result = await self._with_open_loop(instance, session, policy, result)
+            return result, failure
 
-    async def _load(self, instance: Instance, session: LoadSession, policy: Policy) -> _Loaded:
-        loaded = _Loaded()
+    async def _with_open_loop(
+        self, instance: Instance, session: LoadSession, closed: ClosedLoopPolicy, result: TrialResult
+    ) -> TrialResult:
+        """The result with the sustainable rate beside its figures, which it never changes."""
+        threshold, seconds = self._claim.job.spec.rules.threshold, self._parts.options.open_loop_seconds
+        if threshold is None or seconds <= 0 or not isinstance(closed, SaturationSearch):
+            return result
+        await self._say("Arrivals that do not wait: the search for the rate that holds the threshold begins.")
+        search, loaded = SustainableSearch(threshold, closed.peak_per_second, seconds), _Loaded()
+        died = None
+        try:
+            await self._load(instance, session, search, loaded)
+        except ModelFault as fault:
+            died = fault.reason
+        told = open_loop_of(search, loaded.windows, died)
+        flags = open_loop_flags(told, loaded.windows, threshold)
+        return replace(result, open_loop=told, flags={**result.flags, **flags})
+
+    async def _load(
+        self, instance: Instance, session: LoadSession, policy: Policy, loaded: _Loaded | None = None
+    ) -> _Loaded:
+        loaded = loaded or _Loaded()
         before = instance.usage()
-        await session.set_users(policy.users)
+        await _obey(session, policy.beginning)
         async for plain in session.windows():
             usage = instance.usage()
             window = _with_usage(plain, before, usage)
@@ -117,13 +141,13 @@ class TrialRun:
             loaded.foreign[window.sequence] = self._foreign_share(before, usage, window)
             before = usage
             if (death := instance.death()) is not None:
-                raise ModelFault(f"The model server {death} under load ({window.users} users).", instance.log_tail())
+                raise ModelFault(f"The model server {death} under load ({_load_words(window)}).", instance.log_tail())
             await self._write(window)
             match policy.observe(window):
                 case Stop():
                     return loaded
-                case Users(users, redraw):
-                    await session.set_users(users, redraw=redraw)
+                case Users() | Rate() as load:
+                    await _obey(session, load)
                 case Hold():
                     pass
         raise ServiceError("the load generator ended before the load was over")
@@ -168,7 +192,7 @@ class TrialRun:
         reason = _model_error(measured.failure) if failing else f"No load held: {measured.failure}."
         return result, (reason, instance.log_tail() if failing else "")
 
-    def _policy(self) -> Policy:
+    def _policy(self) -> ClosedLoopPolicy:
         spec = self._claim.job.spec
         if spec.traffic is not None:
             return PatternPolicy(spec.traffic, spec.rules)
@@ -239,14 +263,30 @@ class TrialRun:
         return f"{self._spec.instance_type.name}{setting} as {self._spec.endpoint_name}"
 
 
+async def _obey(session: LoadSession, load: Users | Rate) -> None:
+    match load:
+        case Users(users, redraw):
+            await session.set_users(users, redraw=redraw)
+        case Rate(per_second, redraw):
+            await session.set_rate(per_second, redraw=redraw)
+
+
+def _load_words(window: Window) -> str:
+    if window.rate_per_second is not None:
+        return f"{window.rate_per_second * 60:.0f} arrivals a minute"
+    return "1 user" if window.users == 1 else f"{window.users} users"
+
+
 def _ending(status: TrialStatus, result: TrialResult | None, reason: str | None) -> str:
     if result is None or status is not TrialStatus.COMPLETED:
         return f"{status}: {reason}"
     figures = result.figures
-    return (
+    text = (
         f"{status}: {figures.capacity_per_minute:.0f} invocations a minute, p{figures.percentile:g} "
         f"{figures.latency_ms:.1f} ms at {figures.users} users; the load ended because {result.stop_reason}."
     )
+    rate = result.open_loop.per_minute if result.open_loop else None
+    return text if rate is None else f"{text} Arrivals that do not wait: {rate:.0f} a minute hold the threshold."
 
 
 def _model_error(why: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from modeldyno.domain.latency import bucket_of
 from modeldyno.domain.measurement import SETTLE_SECONDS, Window
-from modeldyno.domain.stopping import Measured, Policy, Stop, Users
+from modeldyno.domain.stopping import ClosedLoopPolicy, Measured, Stop, Users
 
 Service = Callable[[random.Random, float], float]
 """(randomness, virtual time in seconds) -> service time in seconds."""
@@ -52,7 +52,7 @@ class ClosedLoop:
         self._free = [0.0] * workers
         self._ready: list[float] = []
 
-    def drive(self, policy: Policy, limit_seconds: float = 1000.0) -> Measured:
+    def drive(self, policy: ClosedLoopPolicy, limit_seconds: float = 1000.0) -> Measured:
         """Load it as the policy says until it stops.
 
         Raises:

@@ -33,6 +33,7 @@ def render_report(result: Document, target_per_minute: float | None = None) -> s
         ranks={item["trial_index"]: item["rank"] for item in ranked},
         unpriced=[item for item in ranked if item["cost_per_inference_usd"] is None],
         target=target,
+        opened=any(item.get("open_loop") for item in ranked),
         fleets={item["rank"]: words.fleet(result, item, target) for item in ranked} if target else {},
         headline=words.headline(result, target),
         charts=_charts(result),
@@ -68,6 +69,8 @@ def _template() -> Template:
         "plural": words.plural,
         "latency_of": words.latency_ms,
         "sureness": words.sureness,
+        "sustained": words.sustained,
+        "plan_basis": words.plan_basis,
         "between_ms": words.between_ms,
         "plus_minus": words.plus_minus,
         "own": _own,
@@ -125,7 +128,8 @@ def _usd_per_million(item: Document, per_minute: float | None) -> float | None:
 
 
 def _series(trial: Document) -> dict[str, Any]:
-    windows = sorted(trial["windows"], key=lambda window: window["started_at"])
+    closed = [window for window in trial["windows"] if window.get("rate_per_minute") is None and window["users"]]
+    windows = sorted(closed, key=lambda window: window["started_at"])
     first = windows[0]["started_at"]
     return {
         "chosen_users": trial["figures"]["users"] if trial["figures"] else None,
@@ -133,6 +137,8 @@ def _series(trial: Document) -> dict[str, Any]:
             sorted(trial["levels"], key=lambda level: level["users"]),
             ("users", "per_minute", "p50_ms", "p95_ms", "p99_ms"),
         ),
+        "rates": _columns(trial.get("rates", []), ("rate_per_minute", "p50_ms", "p95_ms", "p99_ms")),
+        "sustained_per_minute": words.sustained_per_minute(trial),
         "time": {"seconds": [round(window["started_at"] - first + window["duration_seconds"], 2) for window in windows]}
         | _columns(windows, ("users", "per_minute", "p50_ms", "p95_ms", "p99_ms", "cpu_percent")),
     }

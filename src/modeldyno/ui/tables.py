@@ -57,13 +57,16 @@ def results_view(result: Document, target_per_minute: float | None = None) -> Re
 def ranking(result: Document, target_per_minute: float | None = None) -> Table:
     """The ranked table. `target_per_minute` adds the instances and the monthly cost that such a load takes."""
     percentile = words.percentile(result["job"]["percentile"])
-    numbers = ["#", "inv/min", percentile, "CPU", "memory", "$/hour", "$/million"]
+    opened = any(item.get("open_loop") for item in result["recommendations"])
+    numbers = ["#", "inv/min", *(["open loop/min"] if opened else [])]
+    numbers += [percentile, "CPU", "memory", "$/hour", "$/million"]
     numbers += ["instances", "$/month"] if target_per_minute else []
     table = plain_table("#", "configuration", *numbers[1:], numbers=numbers)
     for item in result["recommendations"]:
         throughput, latency = words.sureness(item)
         cells: list[RenderableType] = [
             _above(words.count(item["capacity_per_minute"]), throughput),
+            *([_above(*words.sustained(item))] if opened else []),
             _above(words.milliseconds(words.latency_ms(result, item)), latency.removesuffix(" ms")),
             words.percent(item["cpu_percent"]),
             words.percent(item["memory_percent"]),
@@ -143,8 +146,10 @@ _MEASURED = (
     "cpu_percent",
     "memory_percent",
 )
+_OPEN_LOOP = ("per_minute", "low_per_minute", "high_per_minute")
 _OF_TRIAL = ("index", "instance_type", "status", "price_basis", "failure_reason")
-ROW_NAMES = ("rank", *_OF_TRIAL, "environment", *_MEASURED, *_RANKED, "flags")
+_OPENED = tuple(f"open_loop_{name}" for name in _OPEN_LOOP)
+ROW_NAMES = ("rank", *_OF_TRIAL, "environment", *_MEASURED, *_OPENED, *_RANKED, "flags")
 """The columns of `rows_of`."""
 
 
@@ -162,5 +167,6 @@ def _row(trial: Document, item: Document) -> dict[str, Any]:
         "flags": "; ".join(trial["flags"].values()),
         **{name: trial[name] for name in _OF_TRIAL},
         **{name: figures.get(name) for name in _MEASURED},
+        **{f"open_loop_{name}": (trial.get("open_loop") or {}).get(name) for name in _OPEN_LOOP},
         **{name: item.get(name) for name in _RANKED},
     }

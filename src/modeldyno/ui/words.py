@@ -28,21 +28,45 @@ _PRICE_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What a target takes: instances of one kind, and what they cost in a month of 730 hours (None: no price)."""
+    """What a target takes: instances of one kind, and what they cost in a month of 730 hours (None: no price).
+
+    open_loop: planned with the rate of arrivals that holds the threshold; else with the closed-loop capacity.
+    """
 
     instances: int
     usd_per_month: float | None
+    open_loop: bool
 
 
 def fleet(result: Document, recommendation: Document, target_per_minute: float) -> Fleet | None:
     """The fleet that carries `target_per_minute` on this recommendation; None when one instance carries nothing."""
-    figures = trial_of(result, recommendation)["figures"]
-    count = instances_for(target_per_minute, figures["capacity_per_minute"])
+    trial = trial_of(result, recommendation)
+    rate = sustained_per_minute(trial)
+    count = instances_for(target_per_minute, trial["figures"]["capacity_per_minute"] if rate is None else rate)
     if count is None:
         return None
     hourly = recommendation["cost_per_hour_usd"]
     each = None if hourly is None else hourly / max(recommendation["instance_count"], 1)
-    return Fleet(count, None if each is None else each * count * HOURS_PER_MONTH)
+    return Fleet(count, None if each is None else each * count * HOURS_PER_MONTH, rate is not None)
+
+
+def sustained_per_minute(trial: Document) -> float | None:
+    """The rate of arrivals that do not wait at which one instance holds the threshold; None: not measured."""
+    told = trial.get("open_loop")
+    rate: float | None = told["per_minute"] if told else None
+    return rate
+
+
+def sustained(item: Document) -> tuple[str, str]:
+    """That rate of a trial or a recommendation and its 95% interval, in words; empty where it was not asked."""
+    told = item.get("open_loop")
+    if not told:
+        return "", ""
+    if told["per_minute"] is None:
+        return UNKNOWN, ""
+    if told["at_least"]:
+        return f"≥ {count(told['per_minute'])}", ""
+    return count(told["per_minute"]), plus_minus(told["per_minute"], told["low_per_minute"], told["high_per_minute"])
 
 
 def trial_of(result: Document, recommendation: Document) -> Document:
@@ -205,7 +229,18 @@ def _fleet_sentence(result: Document, best: Document, target_per_minute: float |
     if needed is None or target_per_minute is None:
         return ""
     text = f" {count(target_per_minute)} a minute take {plural(needed.instances, 'instance')}"
-    return text + (f", {dollars(needed.usd_per_month)} a month." if needed.usd_per_month is not None else ".")
+    text += f", {dollars(needed.usd_per_month)} a month" if needed.usd_per_month is not None else ""
+    return f"{text}, {plan_basis(result, needed)}."
+
+
+def plan_basis(result: Document, needed: Fleet) -> str:
+    """By what a fleet was planned."""
+    job = result["job"]
+    if needed.open_loop:
+        limit = f"{percentile(job['percentile'])} within {milliseconds(job['threshold_ms'])}"
+        return f"planned for arrivals that do not wait ({limit})"
+    asked = "" if job["threshold_ms"] else "; with a latency limit it is planned for arrivals that do not wait"
+    return f"planned by the closed-loop capacity, without head-room{asked}"
 
 
 def _no_answer(job: Document) -> str:

@@ -60,7 +60,13 @@ def test_results_as_json_are_the_result_document_alone(run: Run, ended: Job) -> 
     assert document["format"] == "dyno-result/1"
     assert len(document["trials"][0]["windows"]) == 3
     assert document["fleets"] == [
-        {"rank": 1, "target_per_minute": 20000, "instances": 4, "usd_per_month": 4 * 0.04 * 730}
+        {
+            "rank": 1,
+            "target_per_minute": 20000,
+            "instances": 4,
+            "usd_per_month": 4 * 0.04 * 730,
+            "planned_by": "closed_loop",
+        }
     ]
 
 

@@ -124,6 +124,23 @@ def _trial(index: int, name: str, vcpus: float, price: float | None, basis: str,
     }
 
 
+_OPEN_LOOP = {
+    "per_minute": 3_000.0,
+    "low_per_minute": 2_850.0,
+    "high_per_minute": 3_150.0,
+    "at_least": False,
+    "requests": 2_100,
+    "seconds": 45.0,
+    "note": "",
+}
+
+
+def _rates() -> list[dict[str, Any]]:
+    rows = ((2_700.0, 31.0, 88.0, 130.0), (3_300.0, 40.0, 115.0, 190.0))
+    names = ("rate_per_minute", "p50_ms", "p95_ms", "p99_ms")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
 def _recommendation(rank: int, trial: dict[str, Any], pareto: bool) -> dict[str, Any]:
     figures, price = trial["figures"], trial["usd_per_hour"]
     return {
@@ -145,6 +162,7 @@ def _recommendation(rank: int, trial: dict[str, Any], pareto: bool) -> dict[str,
         "estimated": trial["price_basis"] == "estimated",
         "instance_count": 1,
         "pareto": pareto,
+        "open_loop": trial.get("open_loop"),
     }
 
 
@@ -171,6 +189,7 @@ def result() -> dict[str, Any]:
         _trial(3, "local.mystery", 1.0, None, "unknown", 2),
         _failed(),
     ]
+    trials[1] |= {"open_loop": _OPEN_LOOP, "rates": _rates()}
     trials[0]["flags"] = {"fills_host": "the instance fills the host: the load generator shared its cores"}
     ranked = [
         _recommendation(1, trials[1], True),

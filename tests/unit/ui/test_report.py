@@ -110,8 +110,22 @@ def test_prices_say_what_they_are(result: Result) -> None:
 
 def test_a_target_tells_instances_and_monthly_cost(result: Result) -> None:
     text = Page(render_report(result, 50_000)).text
-    assert "50,000 a minute take 12 instances, $438 a month." in text
+    planned = "planned for arrivals that do not wait (P95 within 100 ms)"
+    assert f"50,000 a minute take 17 instances, $621 a month, {planned}." in text
     assert "For 50,000 / min" in text
+    assert f"Instances for 50,000 a minute: {planned}." in text
+
+
+def test_the_rate_of_arrivals_that_holds_the_limit_stands_beside_the_capacity(result: Result) -> None:
+    html = render_report(result)
+    text = Page(html).text
+    assert "Open loop / min" in text
+    assert "3,000±5.0%" in text
+    assert "Arrivals that do not wait: 3,000 a minute hold the threshold (±5.0%), from 2,100 arrivals in 45 s." in text
+    charts = json.loads(Page(html).scripts[0])
+    assert charts["trials"]["1"]["rates"]["rate_per_minute"] == [2700.0, 3300.0]
+    assert charts["trials"]["1"]["sustained_per_minute"] == 3000.0
+    assert html.count('data-plot="latency-rates"') == 1
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,37 @@ def test_the_ranking_lists_every_recommendation_in_order(result: Result) -> None
 
 
 def test_a_target_adds_instances_and_monthly_cost(result: Result) -> None:
-    assert rows(ranking(result, 50_000))[0][-2:] == ["12", "$438"]
+    assert rows(ranking(result, 50_000))[0][-2:] == ["17", "$621"]  # by the arrivals that hold the limit
+    assert rows(ranking(result, 50_000))[2][-2:] == ["9", "$591"]  # by the capacity, where they were not measured
+
+
+def test_a_target_says_by_what_its_instances_were_planned(result: Result) -> None:
+    assert "$621 a month, planned for arrivals that do not wait (P95 within 100 ms)." in shown(
+        results_view(result, 50_000)
+    )
+    result["trials"][1]["open_loop"] = None
+    assert "planned by the closed-loop capacity, without head-room." in shown(results_view(result, 50_000))
+    result["job"]["threshold_ms"] = None
+    assert "with a latency limit it is planned for arrivals that do not wait" in shown(results_view(result, 50_000))
+
+
+def test_the_rate_of_arrivals_that_holds_the_limit_has_a_column_where_it_was_measured(result: Result) -> None:
+    assert "open loop/min" in shown(ranking(result))
+    assert "3,000" in rows(ranking(result))[0]
+    told = result["recommendations"][0]["open_loop"]
+    result["recommendations"][0]["open_loop"] = told | {"at_least": True}
+    assert "≥ 3,000" in shown(ranking(result))
+    result["recommendations"][0]["open_loop"] = told | {"per_minute": None}
+    assert "unknown" in rows(ranking(result))[0]
+    result["recommendations"][0]["open_loop"] = None
+    assert "open loop/min" not in shown(ranking(result))
+
+
+def test_a_result_from_before_the_open_loop_has_a_table(result: Result) -> None:
+    for part in (*result["trials"], *result["recommendations"]):
+        part.pop("open_loop", None)
+        part.pop("rates", None)
+    assert len(rows(ranking(result, 50_000))) == 4
 
 
 def test_the_view_tells_flags_failures_and_what_was_left_out(result: Result) -> None:
@@ -72,6 +102,7 @@ def test_the_interval_of_a_figure_stands_below_it_where_it_is_known(result: Resu
     assert "67.9 to 73.5" in text
     for item in result["recommendations"]:
         item |= {"capacity_low_per_minute": None, "capacity_high_per_minute": None, "latency_low_ms": None}
+        item["open_loop"] = None
     assert "±" not in shown(ranking(result))
     row = rows_of(result)[1]
     assert row["capacity_low_per_minute"] < row["capacity_per_minute"] < row["capacity_high_per_minute"]

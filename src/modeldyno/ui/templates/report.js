@@ -53,6 +53,11 @@
       series: percentiles({}),
       marks: [line("x", chosen_users, "reported"), line("y", data.threshold_ms, "limit")], xLabel: "users",
     }),
+    "latency-rates": ({ rates, sustained_per_minute }) => ({
+      columns: [rates.rate_per_minute, rates.p50_ms, rates.p95_ms, rates.p99_ms],
+      series: percentiles({}),
+      marks: [line("x", sustained_per_minute, "holds"), line("y", data.threshold_ms, "limit")], xLabel: "arrivals / min",
+    }),
     "throughput-time": ({ time }) => ({
       columns: [time.seconds, time.users, time.per_minute],
       series: [
@@ -72,8 +77,9 @@
     const shape = shapes[place.dataset.plot](data.trials[place.dataset.trial]);
     const xs = shape.columns[0];
     const overUsers = shape.xLabel === "users";
+    const unit = shape.xLabel === "s" ? " s" : "";
     const axes = [
-      axis({ size: 26, ...(overUsers ? { splits: () => [...new Set(xs)], filter: (u, splits) => thinned(u, splits) } : {}), values: (u, ticks) => ticks.map((tick) => (tick == null ? "" : `${number(tick)}${overUsers ? "" : " s"}`)) }),
+      axis({ size: 26, ...(overUsers ? { splits: () => [...new Set(xs)], filter: (u, splits) => thinned(u, splits) } : {}), values: (u, ticks) => ticks.map((tick) => (tick == null ? "" : `${number(tick)}${unit}`)) }),
       axis({ size: 58 }),
     ];
     const scales = { x: { time: false, ...(overUsers ? { distr: 3, log: 2, range: (u, low, high) => [low / 1.15, high * 1.15] } : {}) }, y: { range: upward } };
@@ -84,7 +90,7 @@
     const options = {
       width: place.clientWidth, height: 190, scales, axes, legend: { live: true },
       cursor: { drag: { x: false, y: false }, points: { size: 8 } },
-      series: [{ label: overUsers ? "users" : "time", value: (u, value) => number(value) }, ...shape.series],
+      series: [{ label: shape.xLabel === "s" ? "time" : shape.xLabel, value: (u, value) => number(value) }, ...shape.series],
       hooks: { draw: shape.marks },
     };
     return new uPlot(options, shape.columns, place);
