@@ -15,48 +15,24 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmarks.journal import Journal, Run
 from benchmarks.peers import BODY, locust, nginx, wrk
 from benchmarks.summary import machine, medians, over
+from benchmarks.truth import payloads, truth_server
 from modeldyno.domain.measurement import Window, merged_latency
 from modeldyno.load.process import ProcessGenerator, ProcessSession
 from modeldyno.ports import LoadSession, LoadTarget
 from modeldyno.testing.truth_server import read_record, within
 
 PERCENTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-Run = dict[str, float]
 Start = Callable[[LoadSession], Any]
-
-
-@dataclass(frozen=True)
-class Journal:
-    """Runs that are done, by name, in a file when there is one."""
-
-    path: Path | None
-    done: dict[str, Run]
-
-    @classmethod
-    def at(cls, path: Path | None) -> Journal:
-        return cls(path, json.loads(path.read_text()) if path is not None and path.exists() else {})
-
-    def take(self, name: str, measure: Callable[[], Run]) -> Run:
-        """The run of that name, measured when it is not yet done."""
-        if name not in self.done:
-            self.done[name] = measure()
-            print(f"{name}: {self.done[name]}", file=sys.stderr, flush=True)
-            if self.path is not None:
-                self.path.write_text(json.dumps(self.done))
-        return self.done[name]
 
 
 def cores() -> tuple[int, int]:
@@ -65,19 +41,12 @@ def cores() -> tuple[int, int]:
     return first, second
 
 
-@contextmanager
-def payloads() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "body.json").write_bytes(BODY)
-        yield Path(directory)
-
-
 async def load(
     url: str, start: Start, seconds: int, watch: Callable[[int], None] = lambda process: None
 ) -> list[Window]:
     """The whole windows of so many seconds."""
     windows: list[Window] = []
-    with payloads() as directory:
+    with payloads(BODY) as directory:
         target = LoadTarget(url, directory, "application/json", None, seed=1, cores=(cores()[1],))
         async with ProcessGenerator().drive(target) as session:
             assert isinstance(session, ProcessSession)
@@ -164,10 +133,15 @@ def truth(journal: Journal, quick: bool) -> dict[str, Any]:
 
 
 def _truth_run(distribution: str, start: Start, seconds: int) -> Run:
+    return asyncio.run(_beside_truth(distribution, start, seconds))
+
+
+async def _beside_truth(distribution: str, start: Start, seconds: int) -> Run:
+    options = ("--workers", "2", "--service-ms", "20", "--distribution", distribution)
     with tempfile.TemporaryDirectory() as directory:
         record = Path(directory, "record")
-        with truth_server(record, "--workers", "2", "--service-ms", "20", "--distribution", distribution) as url:
-            windows = asyncio.run(load(url, start, seconds))
+        async with truth_server(record, cores()[0], *options) as url:
+            windows = await load(url, start, seconds)
         ended_at = windows[-1].started_at + windows[-1].duration_seconds
         services = within(read_record(record), windows[0].started_at, ended_at)
     times = sorted(service.ended_ns - service.arrived_ns for service in services)
@@ -182,18 +156,6 @@ def _truth_run(distribution: str, start: Start, seconds: int) -> Run:
 def _close(run: Run) -> bool:
     pairs = ((run[f"reported_{name}_ms"], run[f"recorded_{name}_ms"]) for name in PERCENTILES)
     return all(abs(reported - recorded) <= max(0.02 * recorded, 0.3) for reported, recorded in pairs)
-
-
-@contextmanager
-def truth_server(record: Path, *options: str) -> Iterator[str]:
-    """A known-truth server on the server's core."""
-    python = ["taskset", "-c", str(cores()[0]), sys.executable, "-m", "modeldyno.testing.truth_server"]
-    with subprocess.Popen([*python, "--record", str(record), *options], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield server.stdout.readline().split()[1]
-        finally:
-            server.terminate()
 
 
 def memory(journal: Journal, quick: bool) -> dict[str, Any]:
@@ -239,7 +201,7 @@ def main(given: Sequence[str] | None = None) -> None:
     missing = [name for name in ("nginx", "wrk", "taskset") if shutil.which(name) is None]
     if missing or len(os.sched_getaffinity(0)) < 2:
         parser.error(f"needs two cores and {', '.join(missing) or 'nothing else'}")
-    journal = Journal.at(arguments.resume)
+    journal = Journal(arguments.resume)
     results = {name: ROWS[name](journal, arguments.quick) for name in arguments.rows or ROWS}
     print(json.dumps({"machine": machine(), "quick": arguments.quick, "results": results}, indent=2))
 
