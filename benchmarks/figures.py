@@ -132,7 +132,10 @@ def main(name: str, caption: str | None, *benchmarks: Benchmark) -> None:
     if min(given.runs or 1, given.parallel) < 1:
         parser.error("--runs and --parallel must be 1 or more")
     effort = Effort(given.runs, given.quick, given.parallel)
-    results = asyncio.run(_all(benchmarks, given.figures or figures, Journal(given.resume), effort))
+    try:
+        results = asyncio.run(_all(benchmarks, given.figures or figures, Journal(given.resume), effort))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        parser.exit(130, "interrupted; what was started is ended\n")
     print(json.dumps({"machine": machine(), "quick": given.quick, "results": results}, indent=2))
 
 
