@@ -6,12 +6,14 @@ over 30% of its core, or more than 3% foreign load on the model's cores, moved r
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 
 from modeldyno.domain.catalog import InstanceType, PriceBasis
 from modeldyno.domain.job import LatencyThreshold, StoppingRules
 from modeldyno.domain.measurement import Window, failure_share, merged_latency
-from modeldyno.domain.statistics import trend
+from modeldyno.domain.statistics import outliers, relative_error_of_mean, trend
 from modeldyno.domain.trial import Figures, Flag, OpenLoop
 
 FEW_REQUESTS = 100
@@ -25,15 +27,25 @@ OPEN_LOOP_LIMIT = 0.15
 """Half of the 95% interval of a sustainable rate, over it. Chosen: beyond it, a plan wants another measurement."""
 SEND_LAG_LIMIT = 0.5
 """Of the threshold. Chosen: a lag of the generator that short moves few arrivals over the limit."""
+SLOWED_LIMIT = 0.05
+_SURE = 2.5  # standard errors beyond that limit
+MEMORY_LIMIT = 0.02
+_LEAST_GROWTH_BYTES = 1 << 20
 
 
 def flags_of(
-    windows: Sequence[Window], *, relative_half_width: float, foreign_share: float | None, stopped: bool
+    windows: Sequence[Window],
+    *,
+    relative_half_width: float,
+    foreign_share: float | None,
+    stopped: bool,
+    load: Sequence[Window] = (),
 ) -> dict[Flag, str]:
     """Flags from the windows that the figures rest on.
 
     relative_half_width: half of the 95% interval of the throughput over it. foreign_share: use of the model's cores by
-    others, 0..1, None where not known. stopped: the load was cut short from outside.
+    others, 0..1, None where not known. stopped: the load was cut short from outside. load: all windows of the load, the
+    search for the level included.
     """
     flags: dict[Flag, str] = {}
     seconds = sum(window.duration_seconds for window in windows) or 1.0
@@ -56,7 +68,7 @@ def flags_of(
         flags[Flag.GENERATOR_DELAYED] = f"the load generator waited for its core {delay:.1%} of the time"
     if stopped:
         flags[Flag.STOPPED_EARLY] = "the load was stopped before it had its answer"
-    return flags | _of_the_model(windows)
+    return flags | _of_the_model(windows) | _of_the_load(windows, load)
 
 
 def _of_the_model(windows: Sequence[Window]) -> dict[Flag, str]:
@@ -76,6 +88,68 @@ def _of_the_model(windows: Sequence[Window]) -> dict[Flag, str]:
             "server, so its capacity may be higher"
         )
     return flags
+
+
+def _of_the_load(windows: Sequence[Window], load: Sequence[Window]) -> dict[Flag, str]:
+    """What shows over the whole load only: a model that is another at its end, or that stops at times."""
+    flags: dict[Flag, str] = {}
+    slower = slowdown(windows, load)
+    if slower > SLOWED_LIMIT:
+        flags[Flag.SLOWED] = (
+            f"the model became slower under load: at the same number of users it served {slower:.0%} less than at "
+            "first, and may go on to (a leak, throttling)"
+        )
+    uneven, seconds = uneven_seconds(load), sum(window.duration_seconds for window in load)
+    if uneven:
+        flags[Flag.UNEVEN] = (
+            f"in {uneven:.0f} of {seconds:.0f} seconds some answers took far longer than usual: the server pauses at "
+            "times, or some requests cost far more than others; of what comes so seldom so short a load knows little"
+        )
+    grown = memory_growth(windows)
+    if grown is not None:
+        flags[Flag.MEMORY_GROWS] = (
+            f"the memory grew from second to second, by {grown:.0%} in all: a leak, or a cache that fills; the model "
+            "may run out of it later"
+        )
+    return flags
+
+
+def slowdown(windows: Sequence[Window], load: Sequence[Window]) -> float:
+    """How much less these windows served than those before them with as many users, as a share, where it is more than
+    their scatter explains; else 0."""
+    before = [w for w in load if not w.settling and w.users == windows[0].users and w.sequence < windows[0].sequence]
+    first, now = _per_second(before), _per_second(windows)
+    if not first:
+        return 0.0
+    scatter = math.hypot(*(relative_error_of_mean(merged_latency(each)) for each in (before, windows)))
+    share = 1 - now / first
+    return share if share > SLOWED_LIMIT + _SURE * scatter else 0.0
+
+
+def _per_second(windows: Sequence[Window]) -> float:
+    seconds = sum(window.duration_seconds for window in windows)
+    return sum(window.succeeded for window in windows) / seconds if seconds else 0.0
+
+
+def uneven_seconds(load: Sequence[Window]) -> float:
+    """Seconds of a closed-loop load in which answers took far longer than is usual at their number of users."""
+    steady = [window for window in load if not window.settling and window.users and window.succeeded]
+    levels = {window.users for window in steady}
+    usual = {
+        users: merged_latency(window for window in steady if window.users == users).quantile_ns(0.5) or 0.0
+        for users in levels
+    }
+    base = min(usual.values(), default=0.0)
+    return sum(w.duration_seconds for w in steady if outliers(w.latency, usual[w.users], base))
+
+
+def memory_growth(windows: Sequence[Window]) -> float | None:
+    """By how much the memory grew over the windows, as a share; None where it did not grow nearly all the time."""
+    used = [window.memory_bytes for window in windows if window.memory_bytes]
+    if len(used) < 3 or used[-1] - used[0] < max(_LEAST_GROWTH_BYTES, MEMORY_LIMIT * used[0]):
+        return None
+    rises = sum(later > earlier for earlier, later in itertools.pairwise(used))
+    return used[-1] / used[0] - 1 if rises >= 0.8 * (len(used) - 1) else None
 
 
 def cpu_drift(windows: Sequence[Window]) -> float | None:

@@ -29,10 +29,13 @@ from modeldyno.domain.job import StoppingRules
 from modeldyno.domain.measurement import Window, failure_share, merged_latency
 from modeldyno.domain.statistics import (
     alpha_of_look,
+    outliers,
     passes_ns,
+    rarer_than,
     relative_error_of_mean,
     throughput_interval,
     trend,
+    unexplained_share,
     warmup_windows,
 )
 from modeldyno.domain.stopping import (
@@ -53,13 +56,21 @@ THRESHOLD_ALPHA = 0.01
 _FEWEST_REQUESTS = 20
 _LEVEL_ERROR = 0.035  # relative standard error at which two levels can be told apart by 8%
 _MAX_LEVEL_WINDOWS = 6
+_WILD_ERROR = 0.10  # above it not even a doubling is told for sure: such a level is held longer
+_MAX_WILD_WINDOWS = 20
+_UNEXPLAINED = 0.15  # users that wait for an answer still: a pause, or a costly request, is under way
 _MAX_THRESHOLD_WINDOWS = 12
 _MIN_FRESH_WINDOWS = 3
 _MAX_FRESH_WINDOWS = 30
 _REDRAW_EVERY = 8  # fresh windows on one draw of connections
 _NARROW = 0.02
+_CHANGED = 0.03  # a model that changed by this since its level was chosen is watched until a trend would show,
+_CHANGES = 0.01  # and so is one that changes by this from the first fresh window to the last
+_MIN_CHANGED_WINDOWS = 10
 _DRIFT = 0.05
+_FAILURE_ALPHA = 0.005  # of one look at the failures; there are several
 _SURE = 2.5  # standard errors that two levels must lie apart
+_LIKELY = 2.0
 _MOST_ANSWERS = 3  # fresh windows are begun so often at most
 _OVERTIME = 1.5  # fresh windows of a slow model may take this much more than the search itself
 
@@ -68,18 +79,27 @@ _OVERTIME = 1.5  # fresh windows of a slow model may take this much more than th
 class Level:
     """What one number of users gave. `broke` says why it cannot be the answer, None when it can.
 
-    error: the relative standard error of the throughput.
+    error: the relative standard error of the throughput. unexplained: `statistics.unexplained_share`. mean_ns: of the
+    latencies.
     """
 
     users: int
     per_second: float
     error: float
     broke: str | None
+    unexplained: float = 0.0
+    mean_ns: float = 0.0
 
     def surely_above(self, other: Level, factor: float) -> bool:
         """Whether its throughput is above `factor` times the other's, by more than their scatter explains."""
         scatter = _SURE * math.hypot(self.error, other.error)
         return self.per_second > other.per_second * (factor + scatter)
+
+    def surely_slower_or_faster(self, other: Level, share: float) -> bool:
+        """Whether its latencies differ from the other's by more than `share` and their scatter explain."""
+        if not self.mean_ns or not other.mean_ns:
+            return False
+        return abs(math.log(self.mean_ns / other.mean_ns)) > share + _LIKELY * math.hypot(self.error, other.error)
 
 
 class _Phase(StrEnum):
@@ -105,6 +125,8 @@ class SaturationSearch:
     _elapsed: float = 0.0
     _warmup: float = 0.0
     _answers: int = 0
+    _uneven: bool = False
+    _base_ns: float | None = None
 
     @property
     def beginning(self) -> Users:
@@ -124,6 +146,7 @@ class SaturationSearch:
             self._warmup += window.duration_seconds
         else:
             self._windows.append(window)
+            self._uneven = self._uneven or self._is_uneven(window)
         if not self._levels and (why := hopeless(self._seen)) is not None:
             self._levels[self.users] = Level(self.users, 0.0, 0.0, why)
             return self._stop(why)
@@ -136,7 +159,8 @@ class SaturationSearch:
     def measured(self) -> Measured:
         """The windows that the figures rest on: the fresh ones, or what there is when it was cut short."""
         windows = self._windows or [window for window in self._seen if not window.settling] or self._seen
-        cut = warmup_windows(windows) if self._phase is _Phase.FRESH and len(windows) > 2 * _MIN_FRESH_WINDOWS else 0
+        fresh = self._phase is _Phase.FRESH and not self._uneven  # a pause is no warm-up
+        cut = warmup_windows(windows) if fresh and len(windows) > 2 * _MIN_FRESH_WINDOWS else 0
         warmup = self._warmup + sum(window.duration_seconds for window in windows[:cut])
         rest = tuple(windows[cut:])
         return Measured(rest, self.users, warmup, self.reason, self._failure(), undecided=self._undecided(rest))
@@ -150,12 +174,22 @@ class SaturationSearch:
         return passes_ns(merged_latency(windows), threshold.percentile, threshold.limit_ms * 1e6, alpha) is None
 
     def _failure(self) -> str | None:
+        if self._phase is _Phase.FRESH and _fails(self._windows):
+            return failing(self._windows)
         if self._held() or not self._levels:
             return None
         return min(self._levels.values(), key=lambda level: level.users).broke
 
     def _held(self) -> list[Level]:
         return sorted((level for level in self._levels.values() if level.broke is None), key=lambda level: level.users)
+
+    def _is_uneven(self, window: Window) -> bool:
+        """Whether some of its answers took far longer than is usual."""
+        usual = merged_latency(self._windows).quantile_ns(0.5)
+        if usual is None:
+            return False
+        self._base_ns = usual if self._base_ns is None else self._base_ns
+        return outliers(window.latency, usual, self._base_ns) > 0
 
     # --- levels ---
 
@@ -170,7 +204,18 @@ class SaturationSearch:
         windows = len(self._windows)
         if self.rules.threshold is not None and self._passes() is None and windows < _MAX_THRESHOLD_WINDOWS:
             return False
-        return windows >= _MAX_LEVEL_WINDOWS or relative_error_of_mean(latency) <= _LEVEL_ERROR
+        error = relative_error_of_mean(latency)
+        if windows >= _MAX_LEVEL_WINDOWS:
+            return error <= _WILD_ERROR or windows >= _MAX_WILD_WINDOWS
+        return error <= _LEVEL_ERROR and not self._waiting()
+
+    def _waiting(self) -> bool:
+        """Whether more of the users than at the level before got no answer meanwhile: what the windows say of the
+        level is not over (Little's law)."""
+        missing = unexplained_share(self._windows)
+        if not self._levels:
+            return missing > _UNEXPLAINED and len(self._windows) < _MIN_FRESH_WINDOWS
+        return missing > _UNEXPLAINED + max(level.unexplained for level in self._levels.values())
 
     def _passes(self) -> bool | None:
         """The threshold on this level's windows, as one more look."""
@@ -253,7 +298,22 @@ class SaturationSearch:
         """Whether the throughput is known well enough and goes nowhere, and the threshold is decided."""
         latency = merged_latency(self._windows)
         error = max(relative_half_width(self._windows), 1.96 * relative_error_of_mean(latency))
+        if self._uneven or not self._failures_decided():
+            return False  # what comes now and then has to come several times
+        if len(self._windows) < _MIN_CHANGED_WINDOWS and self._changed():
+            return False
         return error <= _NARROW and abs(trend(self._windows)) <= _DRIFT and self._passes() is not None
+
+    def _changed(self) -> bool:
+        """Whether the model is another than when this level was chosen, or changes now: it may still be on its way."""
+        fresh, known = level_of(self.users, self._windows, self.rules), self._levels[self.users]
+        first, last = (level_of(self.users, [self._windows[place]], self.rules) for place in (0, -1))
+        return fresh.surely_slower_or_faster(known, _CHANGED) or last.surely_slower_or_faster(first, _CHANGES)
+
+    def _failures_decided(self) -> bool:
+        """Whether it is clear on which side of its limit the share of failures is."""
+        failures = sum(window.failures for window in self._windows)
+        return not failures or rarer_than(FAILURE_LIMIT, failures, _count(self._windows), _FAILURE_ALPHA) is not None
 
     def _checked(self) -> Instruction:
         """The answer, unless the fresh windows show that it lies elsewhere."""
@@ -287,17 +347,38 @@ def relative_half_width(windows: Sequence[Window]) -> float:
     return math.inf if interval is None else interval.relative_half_width
 
 
+def _count(windows: Sequence[Window]) -> int:
+    """Invocations, answered or failed."""
+    return sum(window.succeeded + window.failures for window in windows)
+
+
 def level_of(users: int, windows: Sequence[Window], rules: StoppingRules) -> Level:
     """What these windows say of one number of users."""
     seconds = sum(window.duration_seconds for window in windows)
     good = sum(window.succeeded for window in windows)
-    error = relative_error_of_mean(merged_latency(windows))
-    return Level(users, good / seconds if seconds else 0.0, error, _broke(users, windows, rules))
+    latency = merged_latency(windows)
+    return Level(
+        users,
+        good / seconds if seconds else 0.0,
+        relative_error_of_mean(latency),
+        _broke(users, windows, rules),
+        unexplained_share(windows),
+        latency.mean_ns() or 0.0,
+    )
+
+
+def _fails(windows: Sequence[Window]) -> bool:
+    """Whether 1% of the invocations fail. One of a few is no evidence: it has to be too many for chance."""
+    failures = sum(window.failures for window in windows)
+    if failure_share(windows) < FAILURE_LIMIT:
+        return False
+    rarer = rarer_than(FAILURE_LIMIT, failures, _count(windows), _FAILURE_ALPHA)
+    return rarer is False or (rarer is None and len(windows) >= _MAX_FRESH_WINDOWS)
 
 
 def _broke(users: int, windows: Sequence[Window], rules: StoppingRules) -> str | None:
     latency = percentile_ms(merged_latency(windows), rules.percentile)
-    if failure_share(windows) >= FAILURE_LIMIT or latency is None:
+    if latency is None or _fails(windows):
         return failing(windows)
     limit = rules.threshold
     if limit is None or latency <= limit.limit_ms:

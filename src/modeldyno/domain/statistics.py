@@ -20,6 +20,8 @@ from modeldyno.domain.latency import LatencyHistogram, bucket_bounds_ns
 from modeldyno.domain.measurement import Window, merged_latency
 
 CONFIDENCE = 0.95
+_LONG_NS = 0.25e9
+_FAR = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,30 @@ def relative_error_of_mean(latency: LatencyHistogram) -> float:
         low, high = bucket_bounds_ns(bucket)
         squares += number * ((low + high - 1) / 2 - mean) ** 2
     return math.sqrt(squares / (count - 1) / count) / mean
+
+
+def outliers(latency: LatencyHistogram, usual_ns: float, base_ns: float) -> int:
+    """How many answers took far longer than is usual at this load: by 20 times the latency of an idle server
+    (`base_ns`), and a quarter of a second. Of exponential service times one in a million does."""
+    return over_limit(latency, usual_ns + max(_LONG_NS, _FAR * base_ns))
+
+
+def unexplained_share(windows: Sequence[Window]) -> float:
+    """Share of the users' time, 0..1, in which no request was under way that has ended (Little's law); 0 where it is
+    not known."""
+    time_ns = sum(window.duration_seconds * window.users for window in windows) * 1e9
+    latency = merged_latency(windows)
+    return 1 - latency.count * (latency.mean_ns() or 0.0) / time_ns if time_ns else 0.0
+
+
+def rarer_than(share: float, failures: int, count: int, alpha: float) -> bool | None:
+    """Whether something that came `failures` times in `count` comes in less than `share` of them: True, False, or None
+    when it cannot be told yet. Each answer is wrong with a probability of at most `alpha`."""
+    from scipy import special
+
+    if failures and float(special.bdtrc(failures - 1, count, share)) <= alpha:
+        return False
+    return True if float(special.bdtr(failures, count, share)) <= alpha else None
 
 
 def warmup_windows(windows: Sequence[Window]) -> int:

@@ -78,6 +78,9 @@ class Flag(StrEnum):
     LITTLES_LAW = "littles_law"
     CLOSE_CALL = "close_call"
     OPEN_LOOP = "open_loop"
+    SLOWED = "slowed"
+    UNEVEN = "uneven"
+    MEMORY_GROWS = "memory_grows"
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ class TrialRun:
             relative_half_width=relative_half_width(measured.windows),
             foreign_share=foreign,
             stopped=False,
+            load=loaded.windows,
         )
         environment = instance.effective_environment
         close = close_call(figures, rules) if measured.undecided else {}

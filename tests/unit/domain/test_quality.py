@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modeldyno.domain.job import LatencyThreshold, StoppingRules
 from modeldyno.domain.latency import LatencyHistogram
 from modeldyno.domain.measurement import Window
@@ -66,6 +68,16 @@ def test_users_that_throughput_and_latency_do_not_explain_are_told() -> None:
 def test_few_requests_and_wide_scatter_are_told() -> None:
     told = flags(windows(answered=[5] * 8, latency_ms=[400.0] * 8), half_width=0.2)
     assert {Flag.FEW_REQUESTS, Flag.NOT_SETTLED} <= set(told)
+
+
+def test_memory_that_grows_all_the_time_is_told_and_a_single_step_is_not() -> None:
+    def told(*mebibytes: float) -> dict[Flag, str]:
+        used = [replace(w, memory_bytes=round(m * 2**20)) for w, m in zip(windows(), mebibytes, strict=False)]
+        return flags(used)
+
+    assert "by 14% in all" in told(100, 102, 104, 106, 108, 110, 112, 114)[Flag.MEMORY_GROWS]
+    assert told(100, 114, 114, 114, 114, 114, 114, 114) == {}
+    assert told(100, 100.1, 100.2, 100.3, 100.4, 100.5, 100.6, 100.7) == {}
 
 
 def test_a_percentile_too_close_to_its_threshold_is_told() -> None:
