@@ -25,11 +25,14 @@ from typing import cast
 import httptools
 import uvloop
 
+from modeldyno.testing.truth_behaviour import Behaviour, ServiceTimes, add_options, with_pauses
+
 _RECORD = struct.Struct("<qqqqi")
 _BURN = struct.Struct("<q")
 _BURNT = struct.Struct("<qqq")
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 _FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 12\r\n\r\nmade to fail"
+_CLOSING = b"\r\nConnection: close"
 _MISSING = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 _NOT_READY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
@@ -65,28 +68,10 @@ def true_per_second(services: Iterable[Service], workers: int) -> float:
     return workers * len(seconds) / sum(seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """How long an invocation takes, and whether it fails.
-
-    distribution: ``fixed`` or ``exponential`` sleeps of mean `service_seconds`, or ``cpu``: a process for each worker
-    burns that much CPU. The first `warm_up_seconds` take three times as long; with more than `cliff` invocations in
-    the server (0: never) each takes three times as long.
-    """
-
-    workers: int
-    service_seconds: float
-    distribution: str
-    seed: int
-    fail_share: float
-    startup_seconds: float
-    warm_up_seconds: float
-    cliff: int
-
-
 @dataclass(slots=True)
 class _Invocation:
     connection: _Connection
+    body: bytes
     arrived_ns: int
     started_ns: int = 0
 
@@ -99,7 +84,9 @@ class TruthServer:
         if record and record.is_dir():
             record = record / f"{os.getpid()}.record"
         self._record = record.open("ab") if record else None
-        self._random = random.Random(behaviour.seed)
+        self._times = ServiceTimes(behaviour)
+        self._kept: list[bytes] = []
+        self._answers = 0
         self._failures = random.Random(behaviour.seed)
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Invocation] = deque()
@@ -112,37 +99,35 @@ class TruthServer:
         """Whether the start-up time is over."""
         return time.monotonic() - self._began >= self._behaviour.startup_seconds
 
-    def invoke(self, connection: _Connection) -> None:
+    def invoke(self, connection: _Connection, body: bytes) -> None:
         """Queue an invocation; its connection gets the answer."""
-        self._queue.append(_Invocation(connection, time.monotonic_ns()))
+        self._queue.append(_Invocation(connection, body, time.monotonic_ns()))
         self._serve_next()
 
     def _serve_next(self) -> None:
         while self._free and self._queue:
             self._free -= 1
             invocation = self._queue.popleft()
-            seconds = self._service_seconds()
+            inside = len(self._queue) + self._behaviour.workers - self._free
+            seconds = self._times.next_seconds(self._age(), inside, invocation.body)
             invocation.started_ns = time.monotonic_ns()
             if self._burners:
                 self._loop.create_task(self._burn(invocation, seconds))
+            elif (takes := with_pauses(self._behaviour, self._age(), seconds)) > 0:
+                self._loop.call_later(takes, self._slept, invocation)
             else:
-                self._loop.call_later(seconds, self._slept, invocation)
+                self._slept(invocation)
 
-    def _service_seconds(self) -> float:
-        behaviour = self._behaviour
-        seconds = behaviour.service_seconds
-        if behaviour.distribution == "exponential":
-            seconds = self._random.expovariate(1 / seconds)
-        if time.monotonic() - self._began < behaviour.warm_up_seconds:
-            seconds *= 3
-        if behaviour.cliff and len(self._queue) + behaviour.workers - self._free > behaviour.cliff:
-            seconds *= 3
-        return seconds
+    def _age(self) -> float:
+        return time.monotonic() - self._began
 
     async def _burn(self, invocation: _Invocation, seconds: float) -> None:
         burner = self._burners.pop()
         await self._loop.sock_sendall(burner, _BURN.pack(round(seconds * 1e9)))
         invocation.started_ns, ended_ns, cpu_ns = _BURNT.unpack(await self._loop.sock_recv(burner, _BURNT.size))
+        if pause := with_pauses(self._behaviour, self._age(), 0.0):
+            await asyncio.sleep(pause)
+            ended_ns = time.monotonic_ns()
         self._burners.append(burner)
         self._finish(invocation, ended_ns, cpu_ns)
 
@@ -153,11 +138,21 @@ class TruthServer:
         self._free += 1
         self._serve_next()
         failed = self._failures.random() < self._behaviour.fail_share
-        invocation.connection.answer(_FAILED if failed else _OK)
+        self._answers += 1
+        ends = self._behaviour.close_every and self._answers % self._behaviour.close_every == 0
+        invocation.connection.answer(self._answer(_FAILED if failed else _OK, bool(ends)), last=bool(ends))
+        if self._behaviour.leak_bytes:
+            self._kept.append(os.urandom(self._behaviour.leak_bytes))
         if self._record:
             status = 500 if failed else 200
             times = (invocation.arrived_ns, invocation.started_ns, ended_ns, cpu_ns)
             self._record.write(_RECORD.pack(*times, status))
+
+    def _answer(self, answer: bytes, ends: bool) -> bytes:
+        if not ends or self._behaviour.close_silently:
+            return answer
+        status, line, rest = answer.partition(b"\r\n")
+        return status + _CLOSING + line + rest
 
     def flush(self) -> None:
         """Write what is recorded to the file."""
@@ -171,6 +166,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: TruthServer) -> None:
         self._server = server
         self._url = b""
+        self._body = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
@@ -185,18 +181,24 @@ class _Connection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         self._url = url
 
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
     def on_message_complete(self) -> None:
         match self._parser.get_method(), self._url:
             case b"POST", b"/invocations":
-                self._server.invoke(self)
+                self._server.invoke(self, self._body)
             case b"GET", b"/ping":
                 self.answer(_OK if self._server.ready else _NOT_READY)
             case _:
                 self.answer(_MISSING)
+        self._body = b""
 
-    def answer(self, answer: bytes) -> None:
+    def answer(self, answer: bytes, *, last: bool = False) -> None:
         if not self._transport.is_closing():
             self._transport.write(answer)
+            if last:
+                self._transport.close()
 
 
 def _burn_for_ever(orders: socket.socket) -> None:
@@ -261,35 +263,20 @@ def _arguments() -> argparse.Namespace:
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=int(environment.get("SAGEMAKER_BIND_TO_PORT", "0")), help="0: the system chooses")
     add("--workers", type=int, default=int(environment.get("SAGEMAKER_MODEL_SERVER_WORKERS", "1")))
-    add("--service-ms", type=float, default=20.0, help="mean service time")
-    add("--distribution", choices=("fixed", "exponential", "cpu"), default="fixed")
-    add("--seed", type=int, default=0)
     add(
         "--record",
         type=Path,
         default=environment.get("DYNO_TRUTH_RECORD"),
         help="file for the service times; a directory: one in it",
     )
-    add("--fail-share", type=float, default=0.0, help="share of invocations answered 500, 0 to 1")
-    add("--startup-seconds", type=float, default=0.0, help="answer /ping with 503 for so long")
-    add("--warm-up-seconds", type=float, default=0.0, help="three times as slow for so long")
-    add("--cliff", type=int, default=0, help="three times as slow with more invocations in the server than this")
+    add_options(parser)
     return parser.parse_args()
 
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     arguments = _arguments()
-    behaviour = Behaviour(
-        workers=arguments.workers,
-        service_seconds=arguments.service_ms / 1e3,
-        distribution=arguments.distribution,
-        seed=arguments.seed,
-        fail_share=arguments.fail_share,
-        startup_seconds=arguments.startup_seconds,
-        warm_up_seconds=arguments.warm_up_seconds,
-        cliff=arguments.cliff,
-    )
+    behaviour = Behaviour.of(arguments)
     with _burning(arguments.workers if arguments.distribution == "cpu" else 0) as burners:
         uvloop.run(_serve(arguments, behaviour, burners))
 
