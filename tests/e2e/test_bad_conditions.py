@@ -83,14 +83,14 @@ async def test_a_server_that_pauses_is_counted_with_its_pauses_and_told(tmp_path
 
 async def test_a_server_that_leaks_time_and_memory_is_told(tmp_path: Path) -> None:
     options = ("--service-ms", 2, "--leak-share", 0.02, "--leak-bytes", 50_000)
-    windows, _ = await measured(tmp_path, *options, users=1, count=6)
+    windows, _ = await measured(tmp_path, *options, users=1, count=5)
     assert Flag.SLOWED in told(windows[-2:], windows)
     assert Flag.MEMORY_GROWS in told(windows)
 
 
 async def test_a_server_that_throttles_itself_is_told(tmp_path: Path) -> None:
     options = ("--service-ms", 10, "--throttle-after", 2.5, "--throttle-factor", 6)
-    windows, _ = await measured(tmp_path, *options, users=1, count=6)
+    windows, _ = await measured(tmp_path, *options, users=1, count=5)
     assert Flag.SLOWED in told(windows[-2:], windows)
     assert Flag.NOT_SETTLED in told(windows)
 

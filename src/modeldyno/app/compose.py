@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,13 @@ from modeldyno.domain.host import Host
 from modeldyno.domain.images import Framework
 from modeldyno.domain.job import Job
 from modeldyno.domain.result import result_document
-from modeldyno.ports import ObjectStore, Store
+from modeldyno.ports import DeployRequest, InstanceBackend, LoadGenerator, ObjectStore, Store
 from modeldyno.settings import Settings
 
 if TYPE_CHECKING:
     from modeldyno.instances.environments import Environments
     from modeldyno.instances.host import Finding
+    from modeldyno.instances.host_lock import MeasuringLock
     from modeldyno.operations.context import Context
 
 
@@ -182,3 +183,25 @@ def doctor(settings: Settings) -> Sequence[Finding]:
     from modeldyno.instances.host import doctor
 
     return doctor()
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What measures a server without a job or a store."""
+
+    backend: InstanceBackend
+    generator: LoadGenerator
+    lock: MeasuringLock
+
+
+def bench(state_dir: Path, command: Callable[[DeployRequest], tuple[str, ...]]) -> Bench:
+    """Instances of these commands, on this host. `state_dir`: see `ProcessBackend`."""
+    from modeldyno.instances.host_lock import MeasuringLock
+    from modeldyno.instances.prepared import Prepared
+    from modeldyno.instances.process import ProcessBackend
+    from modeldyno.load.process import ProcessGenerator
+
+    async def prepare(request: DeployRequest) -> Prepared:
+        return Prepared(command(request), description=request.spec.endpoint_name)
+
+    return Bench(ProcessBackend(state_dir, prepare), ProcessGenerator(), MeasuringLock())

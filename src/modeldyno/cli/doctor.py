@@ -14,9 +14,19 @@ _STYLES = {"ok": "green", "limited": "yellow", "missing": "red"}
 
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Measure servers of known truth here (a minute), and tell how far off it is."),
+    ] = False,
     config: options.Config = None,
 ) -> None:
     """Tell what this host can do, and what follows for the measurements."""
+    if calibrate:
+        from modeldyno.cli import calibration
+
+        with options.terminable():
+            calibration.run(json=json)
+        return
     from modeldyno.app import compose
 
     findings = compose.doctor(options.settings_of(config, None, None))
