@@ -11,6 +11,8 @@
    the throughput is narrow: never from the windows that chose it. What warms up there is cut. Should they clearly fall
    short of the plateau, or break the threshold after all, the next level up or down is taken instead; should the
    server have become clearly faster meanwhile (it was still warming up), the rise goes on from there.
+   A model that changes, even slowly, is watched until a trend would show; where answers came that took far longer than
+   usual (a pause, a costly request), all fresh windows are taken, so that several of them are in the figures.
 5. A target for invocations a minute, once reached, ends the search at that level.
 
 Source: the rule "until saturation or 1% of invocations fail" is of AWS's auto-scaling notebook; "the time point when
@@ -210,12 +212,10 @@ class SaturationSearch:
         return error <= _LEVEL_ERROR and not self._waiting()
 
     def _waiting(self) -> bool:
-        """Whether more of the users than at the level before got no answer meanwhile: what the windows say of the
-        level is not over (Little's law)."""
-        missing = unexplained_share(self._windows)
-        if not self._levels:
-            return missing > _UNEXPLAINED and len(self._windows) < _MIN_FRESH_WINDOWS
-        return missing > _UNEXPLAINED + max(level.unexplained for level in self._levels.values())
+        """Whether more of the users than at the levels before got no answer meanwhile: what the windows say of this
+        level is not over (Little's law). At the first level it does no harm: the rise goes on from it anyway."""
+        before = [level.unexplained for level in self._levels.values()]
+        return bool(before) and unexplained_share(self._windows) > _UNEXPLAINED + max(before)
 
     def _passes(self) -> bool | None:
         """The threshold on this level's windows, as one more look."""

@@ -44,7 +44,7 @@ def results_view(result: Document, target_per_minute: float | None = None) -> Re
     if result["recommendations"]:
         parts += [Text(""), ranking(result, target)]
     for title, lines in (
-        ("What to know about these figures", _flag_lines(result)),
+        ("What to know about these figures", [*_flag_lines(result), *words.blind_spot(result)]),
         ("Failed", _failure_lines(result)),
         ("The last lines of the log", [] if result["recommendations"] else _log_lines(result)),
         ("Left out", [str(note) for note in result["job"]["plan_notes"]]),

@@ -195,6 +195,17 @@ def sentence(text: str | None) -> str:
     return (text[0] if name else text[0].upper()) + text[1:] + ("" if text[-1] in ".!?:)" else ".")
 
 
+def blind_spot(result: Document) -> list[str]:
+    """What no load can show, where the figures rest on one."""
+    lasted = [trial["figures"]["total_seconds"] for trial in result["trials"] if trial["figures"]]
+    if not lasted:
+        return []
+    short, long = f"{min(lasted):.0f}", f"{max(lasted):.0f}"
+    span = short if short == long else f"{short} to {long}"
+    told = f"The load took {span} seconds a configuration: what a model does later or less often"
+    return [f"{told} (slow for a minute at first, pauses now and then) is not in the figures."]
+
+
 def plural(number: int, noun: str) -> str:
     """``1 trial``, ``2 trials``."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

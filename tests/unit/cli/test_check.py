@@ -28,7 +28,7 @@ worker_variable = "WORKERS"
 [runtimes."broken:1"]
 command = ["{sys.executable}", "-c", "raise SystemExit('no model here')"]
 [measurement]
-max_trial_seconds = 3
+max_trial_seconds = 5
 startup_seconds = 20
 """
 

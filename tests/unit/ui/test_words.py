@@ -59,3 +59,13 @@ def test_a_throughput_is_so_much_more_or_less(bounds: tuple[float | None, float 
 )
 def test_a_latency_lies_between(bounds: tuple[float | None, float | None], text: str) -> None:
     assert words.between_ms(*bounds) == text
+
+
+@pytest.mark.parametrize(
+    ("lasted", "span"), [([7.6], "8 seconds"), ([8.2, 7.9], "8 seconds"), ([8.0, None, 49.0], "8 to 49 seconds")]
+)
+def test_what_no_load_can_show_is_told_with_how_long_it_took(lasted: list[float | None], span: str) -> None:
+    trials = [{"figures": None if seconds is None else {"total_seconds": seconds}} for seconds in lasted]
+    (told,) = words.blind_spot({"trials": trials})
+    assert told.startswith(f"The load took {span} a configuration: what a model does later or less often")
+    assert words.blind_spot({"trials": [{"figures": None}]}) == []
