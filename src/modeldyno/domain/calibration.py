@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from modeldyno.domain.saturation import PLATEAU_SHARE
 from modeldyno.domain.statistics import Interval
 from modeldyno.domain.trial import Flag
 
@@ -68,6 +69,11 @@ def _about_capacity(found: Sequence[Calibrated]) -> Iterator[str]:
         f"Capacity within {worst:.1%} of the truth; the truth lies in the stated 95% interval in {inside} of "
         f"{len(errors)}."
     )
+    if any(not one.inside and 1 - 1 / PLATEAU_SHARE <= (one.error or 0.0) < 0 for _, one in errors):
+        yield (
+            f"A capacity up to {1 - PLATEAU_SHARE:.0%} below the truth is the beginning of the plateau: with so few "
+            "users a worker waits for its next request at times, and the interval is of that number of users."
+        )
     if worst > GOOD_ERROR:
         why = f" ({'; '.join(where.flags.values())})" if where.flags else ""
         yield (

@@ -32,6 +32,11 @@ def test_one_that_is_off_is_told_with_what_was_the_matter() -> None:
     assert "may be off by as much as that, as with 2 workers (others used 40% of the model's cores" in told[1]
 
 
+def test_a_truth_just_above_the_interval_is_explained_by_the_plateau() -> None:
+    assert "is the beginning of the plateau" in conclusions([found(97.5)])[1]
+    assert not any("plateau" in told for told in conclusions([found(102.5), found(95.0)]))
+
+
 def test_what_the_generator_bounds_has_no_truth() -> None:
     instant = found(20_000.0, None, title="answers at once")
     assert (instant.error, instant.inside) == (None, None)
