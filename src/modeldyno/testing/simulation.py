@@ -79,6 +79,16 @@ def pausing(service: Service, every_seconds: float, pause_seconds: float, first:
     return serve
 
 
+def disturbed(service: Service, slower: float, share: float, seed: int) -> Service:
+    """As on a noisy host: in each half second, with probability `share`, all takes `slower` times as long."""
+
+    def serve(chance: random.Random, now: float) -> float:
+        busy = random.Random(f"{seed} {int(now * 2)}").random() < share
+        return service(chance, now) * (slower if busy else 1.0)
+
+    return serve
+
+
 def mixed(*services: tuple[float, Service]) -> Service:
     """Payloads of unlike cost: (share of the invocations, what they take)."""
     shares, choices = [share for share, _ in services], [service for _, service in services]

@@ -18,6 +18,7 @@ from modeldyno.testing.simulation import (
     ClosedLoop,
     Service,
     cold_until,
+    disturbed,
     exponential,
     fixed,
     leaking,
@@ -98,6 +99,17 @@ def test_a_pause_every_ten_seconds_is_in_the_interval_or_told_wherever_it_falls(
         assert Flag.UNEVEN in seen.flags, first
         assert seen.near(100 * (1 - pause / 10), 0.05) or seen.flags.keys() & {Flag.NOT_SETTLED}, first
         assert seen.measured.users >= 2, first  # a pause does not make the throughput flat
+
+
+@pytest.mark.parametrize(("slower", "share"), [(1.1, 0.3), (1.5, 0.3), (3.0, 0.1), (3.0, 0.5)])
+def test_a_noisy_host_gives_what_was_served_on_the_average_or_undisturbed_or_a_flag(
+    slower: float, share: float
+) -> None:
+    for seed in SEEDS:
+        seen = outcome(disturbed(STEADY, slower, share, seed), seed)
+        average = 100 / (1 + share * (slower - 1))
+        right = seen.near(seen.truth) and (seen.near(average, 0.05) or seen.near(100, 0.05))
+        assert right or seen.flags, seed
 
 
 def test_a_short_pause_that_costs_little_changes_little() -> None:
