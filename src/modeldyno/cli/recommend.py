@@ -23,6 +23,9 @@ def recommend(
         list[str] | None, typer.Option(metavar="NAME=V1,V2", help="Values of a variable to try; repeatable.")
     ] = None,
     target_per_minute: options.Target = None,
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Measure to the end also what cannot win any more.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="Name of the job.", show_default="the model's, and a token")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the trials and run nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result document as JSON.")] = False,
@@ -48,6 +51,7 @@ def recommend(
         instance_types=tuple(part.strip() for part in (instance_types or "").split(",") if part.strip()),
         max_p95_ms=max_p95_ms,
         ranges=parse_ranges(env or ()),
+        thorough=thorough,
     )
     if dry_run:
         dry_run_of(settings, region, wish, json=json)

@@ -27,7 +27,10 @@ _RANGE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.+)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to recommend for: an image, a framework, or both. `framework_version` None: the image's, or the newest."""
+    """What to recommend for: an image, a framework, or both. `framework_version` None: the image's, or the newest.
+
+    `thorough`: no configuration is given up because it cannot win.
+    """
 
     model: Path
     payload: Path
@@ -38,6 +41,7 @@ class Wish:
     instance_types: tuple[str, ...]
     max_p95_ms: int | None
     ranges: dict[str, tuple[str, ...]]
+    thorough: bool = False
 
 
 def model_request(wish: Wish, name: str, model_url: str, role: str) -> dict[str, Any]:

@@ -73,6 +73,7 @@ class JobSpec:
 
     `supported_instance_types` narrows a Default job; empty means "the types this host can be". `candidates` and
     `traffic` are of Advanced jobs. `duration_seconds` is the wire's JobDurationInSeconds: no new trial starts after it.
+    `thorough`: every configuration is measured to the end, also one that cannot win.
     """
 
     job_type: JobType
@@ -87,6 +88,7 @@ class JobSpec:
     max_parallel: int = 1
     duration_seconds: int | None = None
     seed: int = 0
+    thorough: bool = False
 
 
 @dataclass(frozen=True, slots=True)

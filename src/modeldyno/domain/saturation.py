@@ -14,6 +14,8 @@
    A model that changes, even slowly, is watched until a trend would show; where answers came that took far longer than
    usual (a pause, a costly request), all fresh windows are taken, so that several of them are in the figures.
 5. A target for invocations a minute, once reached, ends the search at that level.
+6. Where the job has measured a better configuration already, a plateau that lies far under what this one would need
+   (its `bar`) is measured only until that is sure (domain/abandonment.py).
 
 Source: the rule "until saturation or 1% of invocations fail" is of AWS's auto-scaling notebook; "the time point when
 the Invocations graph first begins to level out" of the developer guide, interpret-results. The 8% and the fresh windows
@@ -27,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from modeldyno.domain.abandonment import Bar, enough_to_tell, out_of_reach
 from modeldyno.domain.job import StoppingRules
 from modeldyno.domain.measurement import Window, failure_share, merged_latency
 from modeldyno.domain.statistics import (
@@ -112,13 +115,17 @@ class _Phase(StrEnum):
 
 @dataclass(slots=True)
 class SaturationSearch:
-    """The state of one search; `observe` is called once a window and says what to do next (a `stopping.Policy`)."""
+    """The state of one search; `observe` is called once a window and says what to do next (a `stopping.Policy`).
+
+    bar: what the configuration must reach to win; may be changed between windows, as others are measured.
+    """
 
     rules: StoppingRules
     max_users: int = 512
     max_seconds: float = 120.0
     users: int = 1
     reason: str = ""
+    bar: Bar | None = None
     _phase: _Phase = _Phase.RISING
     _seen: list[Window] = field(default_factory=list)
     _windows: list[Window] = field(default_factory=list)
@@ -129,6 +136,8 @@ class SaturationSearch:
     _answers: int = 0
     _uneven: bool = False
     _base_ns: float | None = None
+    _before: list[Window] = field(default_factory=list)
+    _cannot_win: str | None = None
 
     @property
     def beginning(self) -> Users:
@@ -165,7 +174,8 @@ class SaturationSearch:
         cut = warmup_windows(windows) if fresh and len(windows) > 2 * _MIN_FRESH_WINDOWS else 0
         warmup = self._warmup + sum(window.duration_seconds for window in windows[:cut])
         rest = tuple(windows[cut:])
-        return Measured(rest, self.users, warmup, self.reason, self._failure(), undecided=self._undecided(rest))
+        failure, undecided = self._failure(), self._undecided(rest)
+        return Measured(rest, self.users, warmup, self.reason, failure, undecided, self._cannot_win)
 
     def _undecided(self, windows: Sequence[Window]) -> bool:
         """Whether the threshold is too close to tell."""
@@ -204,7 +214,8 @@ class SaturationSearch:
         if requests < _FEWEST_REQUESTS:
             return False
         windows = len(self._windows)
-        if self.rules.threshold is not None and self._passes() is None and windows < _MAX_THRESHOLD_WINDOWS:
+        most = _MAX_LEVEL_WINDOWS if self._hopeless() else _MAX_THRESHOLD_WINDOWS
+        if self.rules.threshold is not None and self._passes() is None and windows < most:
             return False
         error = relative_error_of_mean(latency)
         if windows >= _MAX_LEVEL_WINDOWS:
@@ -258,8 +269,7 @@ class SaturationSearch:
         broke = min((x for x in self._levels.values() if x.users > low), key=lambda x: x.users, default=None)
         why = (broke.broke if broke else None) or "a threshold was reached"
         high = broke.users if broke else low
-        flat = len(held) > 1 and held[-1].per_second < held[-2].per_second * (1 + FLAT_GAIN)
-        if high - low <= max(1, low // 8) or flat or self._elapsed >= self.max_seconds * 0.8:
+        if high - low <= max(1, low // 8) or _is_flat(held) or self._elapsed >= self.max_seconds * 0.8:
             return self._take_fresh(self._plateau(), why)
         return self._go((low + high) // 2)
 
@@ -272,6 +282,7 @@ class SaturationSearch:
         self.users = users
         self._looks = 0
         self._warmup += sum(window.duration_seconds for window in self._windows)
+        self._before += self._windows
         self._seen, self._windows = [], []
         return Users(users)
 
@@ -290,9 +301,11 @@ class SaturationSearch:
         requests = sum(window.succeeded for window in windows)
         if not over and (len(windows) < _MIN_FRESH_WINDOWS or requests < _FEWEST_REQUESTS):
             return Hold()
-        if not over and len(windows) < _MAX_FRESH_WINDOWS and not self._settled():
+        known = over or len(windows) >= _MAX_FRESH_WINDOWS or self._settled()
+        if not known and not self._hopeless():
             return Users(self.users, redraw=True) if len(windows) % _REDRAW_EVERY == 0 else Hold()
-        return self._stop(self.reason) if over else self._checked()
+        answer = self._stop(self.reason) if over else self._checked()
+        return answer if known or not isinstance(answer, Stop) else self._give_up()
 
     def _settled(self) -> bool:
         """Whether the throughput is known well enough and goes nowhere, and the threshold is decided."""
@@ -336,9 +349,47 @@ class SaturationSearch:
         self._phase = _Phase.RISING
         return self._go(min(fresh.users * 2, self.max_users))
 
+    # --- what cannot win ---
+
+    def _hopeless(self) -> bool:
+        """Whether this configuration is out of the running; while users are narrowed, only whether it will be."""
+        bar, most = self.bar, self._most()
+        if bar is None or most is None:
+            return False
+        if self._phase is not _Phase.FRESH:
+            return bar.far_above(most)
+        same = [window for window in self._before if window.users == self.users] + self._windows
+        return enough_to_tell(self._windows) and out_of_reach(bar, most, self._windows, same)
+
+    def _most(self) -> float | None:
+        """The throughput that the levels leave possible, with their scatter; None while it may still rise.
+
+        Between the last level that held and the first that broke: a request takes no less time with more users, so
+        throughput grows by no more than the users do.
+        """
+        held = self._held()
+        if not held:
+            return None
+        most = max(level.per_second * (1 + _SURE * level.error) for level in held)
+        if _is_flat(held):
+            return most
+        broke = [users for users in self._levels if users > held[-1].users]
+        return most * (min(broke) - 1) / held[-1].users if broke else None
+
+    def _give_up(self) -> Instruction:
+        fresh = level_of(self.users, self._windows, self.rules)
+        if self.bar is not None and self._failure() is None:
+            self._cannot_win = self.bar.words(fresh.per_second)
+        return self._stop(f"{self.reason}, and the configuration cannot win")
+
     def _stop(self, reason: str) -> Instruction:
         self.reason = reason
         return Stop(reason)
+
+
+def _is_flat(held: Sequence[Level]) -> bool:
+    """Whether the last of these levels, in order of users, brought hardly more than the one before."""
+    return len(held) > 1 and held[-1].per_second < held[-2].per_second * (1 + FLAT_GAIN)
 
 
 def relative_half_width(windows: Sequence[Window]) -> float:

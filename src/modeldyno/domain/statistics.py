@@ -51,12 +51,12 @@ def throughput_interval(windows: Sequence[Window], confidence: float = CONFIDENC
     rates = np.array([window.per_second for window in windows])
     value = sum(window.succeeded for window in windows) / seconds
     effective = max(2.0, len(rates) * _independence(rates))
-    half = _student(confidence, effective - 1) * float(rates.std(ddof=1)) / math.sqrt(effective)
+    half = student(confidence, effective - 1) * float(rates.std(ddof=1)) / math.sqrt(effective)
     return Interval(value, max(0.0, value - half), value + half)
 
 
-def _student(confidence: float, freedom: float) -> float:
-    """The two-sided quantile of Student's distribution."""
+def student(confidence: float, freedom: float) -> float:
+    """The two-sided quantile of Student's distribution with `freedom` degrees."""
     from scipy import special
 
     return float(special.stdtrit(freedom, (1 + confidence) / 2))
@@ -196,7 +196,7 @@ def trend(windows: Sequence[Window], confidence: float = 0.99) -> float:
     slope = float((times * rates).sum() / (times**2).sum())
     rest = rates - mean - slope * times
     error = math.sqrt(float((rest**2).sum()) / (len(rates) - 2) / float((times**2).sum()))
-    if mean <= 0 or abs(slope) <= _student(confidence, len(rates) - 2) * error:
+    if mean <= 0 or abs(slope) <= student(confidence, len(rates) - 2) * error:
         return 0.0
     return slope * (len(rates) - 1) / mean
 
@@ -251,5 +251,5 @@ def relative_difference(a: Sequence[float], b: Sequence[float], confidence: floa
     if error == 0:
         return Difference(math.expm1(shift), math.expm1(shift), math.expm1(shift))
     freedom = (errors[0] + errors[1]) ** 2 / (errors[0] ** 2 / (len(first) - 1) + errors[1] ** 2 / (len(second) - 1))
-    half = _student(confidence, freedom) * error
+    half = student(confidence, freedom) * error
     return Difference(math.expm1(shift), math.expm1(shift - half), math.expm1(shift + half))

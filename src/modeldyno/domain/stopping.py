@@ -63,7 +63,8 @@ class Measured:
     """What the figures rest on: contiguous windows at `users`, what was cut before, why it ended.
 
     `failure` is set when no level held: the configuration cannot be recommended, and why. `undecided`: the percentile
-    is too close to its threshold to tell whether it holds.
+    is too close to its threshold to tell whether it holds. `cannot_win`: it was not measured longer than that took to
+    tell, in words.
     """
 
     windows: tuple[Window, ...]
@@ -72,6 +73,7 @@ class Measured:
     reason: str
     failure: str | None = None
     undecided: bool = False
+    cannot_win: str | None = None
 
 
 class Policy(Protocol):

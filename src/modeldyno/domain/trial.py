@@ -81,6 +81,7 @@ class Flag(StrEnum):
     SLOWED = "slowed"
     UNEVEN = "uneven"
     MEMORY_GROWS = "memory_grows"
+    CANNOT_WIN = "cannot_win"
 
 
 @dataclass(frozen=True, slots=True)

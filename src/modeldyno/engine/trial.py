@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+from modeldyno.domain.abandonment import Bar, bar_of
 from modeldyno.domain.errors import ModelFault, ServiceError, StoreUnreachable, TrialFailure
 from modeldyno.domain.figures import figures_of, open_loop_of
 from modeldyno.domain.measurement import Window
@@ -18,7 +19,7 @@ from modeldyno.domain.quality import close_call, flags_of, open_loop_flags, pric
 from modeldyno.domain.saturation import SaturationSearch, relative_half_width
 from modeldyno.domain.stopping import ClosedLoopPolicy, Hold, Measured, PatternPolicy, Policy, Rate, Stop, Users
 from modeldyno.domain.sustainable import SustainableSearch
-from modeldyno.domain.trial import TrialResult, TrialStatus
+from modeldyno.domain.trial import Flag, TrialResult, TrialStatus
 from modeldyno.engine.defects import defect_text, told
 from modeldyno.engine.materials import Material
 from modeldyno.engine.parts import Parts
@@ -26,6 +27,7 @@ from modeldyno.ports import Claim, DeployRequest, Instance, LoadSession, LoadTar
 
 _Ending = tuple[TrialResult | None, tuple[str, str] | None]
 """A result, and why it is a failure all the same: (reason, log tail)."""
+_OF_LATE = 5  # windows: about as many as decide that a configuration cannot win
 
 
 class Superseded(Exception):
@@ -43,6 +45,11 @@ class _Loaded:
     windows: list[Window] = field(default_factory=list)
     foreign: dict[int, float] = field(default_factory=dict)
 
+    def foreign_share(self) -> float:
+        """The mean share of others, over the whole load or of late, whichever is more."""
+        shares = list(self.foreign.values())
+        return max((sum(part) / len(part) for part in (shares, shares[-_OF_LATE:]) if part), default=0.0)
+
 
 class TrialRun:
     """One attempt at one trial."""
@@ -53,6 +60,7 @@ class TrialRun:
         self._tag = tag
         self._material = material
         self._spec = claim.trial.spec
+        self._bar: Bar | None = None
 
     async def run(self) -> None:
         """Measure, and write how it ended. Cancelled: everything is torn down and nothing is written.
@@ -143,6 +151,7 @@ class TrialRun:
             if (death := instance.death()) is not None:
                 raise ModelFault(f"The model server {death} under load ({_load_words(window)}).", instance.log_tail())
             await self._write(window)
+            await self._tell_bar(policy, loaded)
             match policy.observe(window):
                 case Stop():
                     return loaded
@@ -151,6 +160,16 @@ class TrialRun:
                 case Hold():
                     pass
         raise ServiceError("the load generator ended before the load was over")
+
+    async def _tell_bar(self, policy: Policy, loaded: _Loaded) -> None:
+        """Tell a search what its configuration must reach to win, as far as the job's trials have shown by now."""
+        if not isinstance(policy, SaturationSearch):
+            return
+        job = self._claim.job
+        if len(loaded.windows) == 1 or job.spec.max_parallel > 1:
+            trials = await asyncio.to_thread(self._parts.store.trials, job.id)
+            self._bar = bar_of(job.spec, self._spec.instance_type, trials)
+        policy.bar = self._bar.lowered(loaded.foreign_share()) if self._bar is not None else None
 
     def _foreign_share(self, before: Usage, after: Usage, window: Window) -> float:
         """Of the model's cores; the generator's own use does not count as foreign where it has to share them."""
@@ -185,7 +204,8 @@ class TrialRun:
         )
         environment = instance.effective_environment
         close = close_call(figures, rules) if measured.undecided else {}
-        every = {**instance.flags, **price_flags(self._spec.instance_type), **flags, **close}
+        lost = {Flag.CANNOT_WIN: measured.cannot_win} if measured.cannot_win is not None else {}
+        every = {**instance.flags, **price_flags(self._spec.instance_type), **flags, **close, **lost}
         result = TrialResult(figures, measured.reason, every, started, ended, environment, instance.runtime)
         if measured.failure is None:
             return result, None

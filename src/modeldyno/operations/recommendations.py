@@ -20,10 +20,13 @@ from modeldyno.operations.unsupported import refuse_unsupported
 from modeldyno.ports import LogLine
 
 
-def create(context: Context, params: Shape, *, ranges: Mapping[str, tuple[str, ...]] | None = None) -> Shape:
+def create(
+    context: Context, params: Shape, *, ranges: Mapping[str, tuple[str, ...]] | None = None, thorough: bool = False
+) -> Shape:
     """Store a PENDING job with everything that running it needs: later changes of its model do not reach it.
 
-    `ranges`: values to try for each variable in a Default job, which the wire cannot say; without, Dyno chooses.
+    What the wire cannot say of a Default job: `ranges`, values to try for each variable (without, Dyno chooses), and
+    `thorough`, that also a configuration that cannot win is measured to the end.
     """
     refuse_unsupported("CreateInferenceRecommendationsJob", params)
     tags = new_tags(params)
@@ -36,7 +39,7 @@ def create(context: Context, params: Shape, *, ranges: Mapping[str, tuple[str, .
         name=job_name,
         arn=arn_of(JOB, context.region, context.account, job_name),
         status=JobStatus.PENDING,
-        spec=replace(translation.spec, ranges=dict(ranges or {})),
+        spec=replace(translation.spec, ranges=dict(ranges or {}), thorough=thorough),
         document=without(params, "Tags"),
         created_at=now,
         modified_at=now,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,7 +13,10 @@ import pytest
 from typer.testing import Result
 
 from modeldyno.app.catalogue import build_catalogue
-from modeldyno.cli.checking import default_type
+from modeldyno.app.compose import Dyno
+from modeldyno.cli.checking import chosen_configurations, default_type
+from modeldyno.cli.recommending import submit
+from modeldyno.cli.request import Wish
 from modeldyno.domain.host import Cgroup, Host
 from modeldyno.settings import InstanceSetting, Settings
 
@@ -111,3 +115,14 @@ def test_the_type_of_a_check_leaves_the_generator_a_core_where_one_does() -> Non
     two = Host("here", (0, 1), 32_000, "x86_64", Cgroup.V2, root=True)
     assert default_type(build_catalogue(Settings(instances=own)), two) == "local.other"
     assert default_type(build_catalogue(Settings()), two) == "ml.c5.large"
+
+
+def test_each_configuration_of_a_check_is_judged_so_each_is_measured_to_the_end(
+    dyno: Dyno, inputs: list[str], tmp_path: Path
+) -> None:
+    wish = Wish(
+        tmp_path / "churn", tmp_path / "request.csv", "text/csv", None, None, "sagemaker-xgboost:1.7-1", (), None, {}
+    )
+    job = submit(dyno, "us-east-1", chosen_configurations(dyno, wish, None), "checked")
+    assert job.spec.thorough
+    assert not submit(dyno, "us-east-1", replace(wish, instance_types=("ml.c5.large",)), "recommended").spec.thorough
