@@ -57,6 +57,7 @@ def build_parts(settings: Settings, places: Places, store: Store) -> Parts:
         work_dir=places.work,
         log_path=lambda job, index: places.trial_log(job.region, job.name, index),
         publish=lambda job: publish(places, store, job),
+        is_published=lambda job: places.result(job.region, job.name).is_file(),
         prune_files=places.prune,
         note=note,
         options=Options(

@@ -43,9 +43,9 @@ class Parts:
     """Everything a worker is made of.
 
     work_dir: unpacked models and payloads, one directory a job, removed when the job has ended. log_path: where a
-    trial's server writes. publish: called once a job has ended (writes its result file). prune_files: called
-    with a time
-    (seconds since the epoch) before which files of ended jobs go. note: one line for the operator's log.
+    trial's server writes. publish: writes the result file of an ended job, is_published: whether it is there.
+    prune_files: called with a time (seconds since the epoch) before which files of ended jobs go. note: one line for
+    the operator's log.
     """
 
     store: Store
@@ -59,6 +59,7 @@ class Parts:
     work_dir: Path
     log_path: Callable[[Job, int], Path]
     publish: Callable[[Job], None]
+    is_published: Callable[[Job], bool]
     prune_files: Callable[[float], None]
     note: Callable[[str], None]
     options: Options = Options()

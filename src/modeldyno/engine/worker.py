@@ -26,6 +26,7 @@ from modeldyno.domain.trial import Placement, Trial, TrialSpec, TrialStatus
 from modeldyno.engine.defects import defect_text, told
 from modeldyno.engine.materials import Materials
 from modeldyno.engine.parts import Parts
+from modeldyno.engine.results import Results
 from modeldyno.engine.trial import TrialRun
 from modeldyno.ports import Claim, LogLine, Tag
 
@@ -43,6 +44,7 @@ class Worker:
         self._id = worker_id
         self._host = parts.backend.host()
         self._materials = Materials(parts.objects, parts.work_dir)
+        self._results = Results(parts, worker_id)
         self._running: dict[Tag, tuple[Claim, asyncio.Task[None]]] = {}
         self._renewed = parts.clock.monotonic()
         self._unfinished: list[Claim] = []
@@ -54,7 +56,8 @@ class Worker:
         """Work until `stop` is set; returns when nothing of it is left on the host."""
         await self._begin()
         on_ready()
-        background = [asyncio.create_task(self._heartbeats()), asyncio.create_task(self._fence())]
+        lasting = (self._heartbeats(), self._fence(), self._guarded(self._results.find))
+        background = [asyncio.create_task(work) for work in lasting]
         try:
             while not stop.is_set():
                 await self._guarded(self._reconcile)
@@ -131,15 +134,14 @@ class Worker:
             if job.id not in self._planning:
                 self._planning[job.id] = asyncio.create_task(self._guarded(functools.partial(self._plan, job)))
         active = await asyncio.to_thread(store.active_jobs)
-        for job in active:
-            await self._extend(job)
-        if any(not job.stop_requested for job in active):
-            await self._claim_all(active)
-        open_ids = {job.id for job in active if not await self._concluded(job)}
+        still_open = [job for job in active if not await self._advanced(job)]
+        if any(not job.stop_requested for job in still_open):
+            await self._claim_all(still_open)
         if not self._running:
             self._parts.permit.release()
         self._planning = {job: task for job, task in self._planning.items() if not task.done()}
-        await asyncio.to_thread(self._materials.keep_only, open_ids | set(self._planning))
+        await asyncio.to_thread(self._materials.keep_only, {job.id for job in still_open} | set(self._planning))
+        await self._results.catch_up()
         await self._prune()
 
     async def _plan(self, job: Job) -> None:
@@ -163,14 +165,21 @@ class Worker:
         if await asyncio.to_thread(self._parts.store.plan_job, job.id, planned.trials, planned.notes, now):
             await self._say(job, _planned(len(planned.trials), planned.tests), *planned.notes)
 
-    async def _extend(self, job: Job) -> None:
-        """Add the next trial of a job that searches, when there is one."""
-        if job.stop_requested or self._out_of_time(job):
-            return
+    async def _advanced(self, job: Job) -> bool:
+        """Add the next trial of a job that searches, or end a job that has nothing more to do; whether it has ended.
+
+        Both are decided from one look at its trials. What changes meanwhile is seen in the next round: a trial that has
+        just ended is still open here, so that no job ends on what it was before.
+        """
         trials = await asyncio.to_thread(self._parts.store.trials, job.id)
-        chosen = await self._next(job, trials)
-        if chosen is None:
-            return
+        chosen = None if job.stop_requested else await self._next(job, trials)
+        if chosen is not None and not self._out_of_time(job):
+            await self._extend(job, chosen)
+            return False
+        return await self._concluded(job, trials, complete=chosen is None)
+
+    async def _extend(self, job: Job, chosen: TrialSpec) -> None:
+        """Add the next trial of a job that searches."""
         if await asyncio.to_thread(self._parts.store.extend_job, job.id, [chosen], self._parts.clock.now()):
             setting = "".join(f" {name}={value}" for name, value in chosen.tuned.items())
             await self._say(job, f"Next: {chosen.instance_type.name}{setting}, chosen from the trials so far.")
@@ -243,9 +252,9 @@ class Worker:
 
     # --- ending ---
 
-    async def _concluded(self, job: Job) -> bool:
-        """End the job when nothing of it runs or is to run; whether it has ended."""
-        trials = await asyncio.to_thread(self._parts.store.trials, job.id)
+    async def _concluded(self, job: Job, trials: Sequence[Trial], *, complete: bool) -> bool:
+        """End the job when nothing of it runs or is to run; whether it has ended. `complete`: no trial is to be
+        added."""
         live = [trial for trial in trials if trial.status is TrialStatus.IN_PROGRESS]
         if job.stop_requested:
             live = [trial for trial in live if not await self._abandoned(trial)]
@@ -253,7 +262,7 @@ class Worker:
             return False
         if job.stop_requested:
             await self._finish(job, JobStatus.STOPPED, None, trials)
-        elif all(trial.status.ended for trial in trials) and await self._next(job, trials) is None:
+        elif complete and all(trial.status.ended for trial in trials):
             await self._finish(job, *_verdict(trials), trials)
         elif self._out_of_time(job):
             note = f"The job's duration of {job.spec.duration_seconds} seconds was over before all trials had begun."
@@ -286,7 +295,7 @@ class Worker:
         now = self._parts.clock.now()
         if await asyncio.to_thread(self._parts.store.finish_job, job.id, status, now, reason, notes):
             await self._say(job, *notes, f"{status}." if reason is None else f"{status}: {reason}")
-            await asyncio.to_thread(self._parts.publish, job)
+            await self._results.publish(job)
 
     async def _untried(self, job: Job, trials: Sequence[Trial]) -> Sequence[str]:
         parts = self._parts

@@ -166,6 +166,10 @@ class Store(Protocol):
         """Jobs IN_PROGRESS or STOPPING, oldest first."""
         ...
 
+    def ended_jobs(self, since: float) -> tuple[Job, ...]:
+        """Jobs that ended at that time or later, oldest first."""
+        ...
+
     def claim_trial(self, worker_id: str, place: Place, now: float, lease_seconds: float) -> Claim | None:
         """The next trial for this worker, in one transaction.
 

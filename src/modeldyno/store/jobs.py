@@ -106,6 +106,10 @@ class JobQueries(Queries):
         """Jobs IN_PROGRESS or STOPPING, oldest first."""
         return self._in_status(JobStatus.IN_PROGRESS, JobStatus.STOPPING)
 
+    def ended_jobs(self, since: float) -> tuple[Job, ...]:
+        """Jobs that ended at that time or later, oldest first."""
+        return self._in_status(*(status for status in JobStatus if status.ended), since=since)
+
     def plan_job(self, job_id: str, trials: Sequence[TrialSpec], notes: Sequence[str], now: float) -> bool:
         """Store the trials and go PENDING -> IN_PROGRESS; False when somebody else did (or it was stopped). A trial's
         id is ``JOB_ID-INDEX``."""
@@ -180,8 +184,9 @@ class JobQueries(Queries):
 
         return self._database.write(work, landed)
 
-    def _in_status(self, *statuses: JobStatus) -> tuple[Job, ...]:
+    def _in_status(self, *statuses: JobStatus, since: float | None = None) -> tuple[Job, ...]:
         wanted = select(jobs).where(jobs.c.status.in_([status.value for status in statuses]))
+        wanted = wanted if since is None else wanted.where(jobs.c.completed_at >= since)
         statement = wanted.order_by(jobs.c.created_at, jobs.c.row)
         return tuple(job_of(row) for row in self._database.read(lambda connection: list(connection.execute(statement))))
 

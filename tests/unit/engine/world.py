@@ -67,6 +67,7 @@ class World:
     permit: OpenPermit = field(default_factory=OpenPermit)
     notes: list[str] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
+    disk_full: bool = False
     backend: FakeBackend = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,11 +99,18 @@ class World:
             permit=self.permit,
             work_dir=self.root / "work",
             log_path=lambda job, index: self.root / f"{job.name}-{index}.log",
-            publish=lambda job: self.published.append(job.name),
+            publish=self.publish,
+            is_published=lambda job: job.name in self.published,
             prune_files=lambda before: None,
             note=self.notes.append,
             options=Options(lease_seconds=60.0, poll_seconds=0.01),
         )
+
+    def publish(self, job: Job) -> None:
+        """Write the result file, unless the disk is full."""
+        if self.disk_full:
+            raise OSError(28, "No space left on device")
+        self.published.append(self.store.job(job.region, job.name).name)
 
     def submit(self, name: str = "job", *types: str, spec: JobSpec | None = None, **more: Any) -> None:
         """Store a PENDING Default job on an own server (one trial a type)."""

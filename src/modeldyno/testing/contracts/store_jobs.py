@@ -176,6 +176,15 @@ class JobContract:
         assert (job.status, job.completed_at, job.failure_reason) == (JobStatus.FAILED, 9.0, "because")
         assert [trial.status for trial in store.trials("id-j")] == [TrialStatus.COMPLETED, TrialStatus.STOPPED]
 
+    def test_ended_jobs_are_told_from_a_time_on(self, store: Store) -> None:
+        for number, name in enumerate(("first", "second", "open")):
+            store.add_job(a_job(name, created_at=float(number)))
+        store.finish_job("id-second", JobStatus.FAILED, 8.0, "because")
+        store.finish_job("id-first", JobStatus.STOPPED, 9.0)
+        assert [job.name for job in store.ended_jobs(0.0)] == ["first", "second"]
+        assert [job.name for job in store.ended_jobs(9.0)] == ["first"]
+        assert store.ended_jobs(9.1) == ()
+
     def test_a_job_ends_though_the_worker_of_a_trial_is_dead(self, store: Store) -> None:
         store.add_job(a_job())
         store.plan_job("id-j", some_specs(1), [], 5.0)
