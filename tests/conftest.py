@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.requests import a_package
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,6 +35,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
+
+
+@pytest.fixture
+def package_request() -> dict[str, Any]:
+    """CreateModelPackage without a name."""
+    return a_package()
 
 
 def _has_postgres() -> bool:

@@ -24,9 +24,8 @@ from modeldyno.operations.dispatch import call
 from modeldyno.server.chain import make_app
 from modeldyno.server.serve import serve
 from modeldyno.settings import InstanceSetting, Settings
+from tests.requests import IMAGE, ROLE
 
-ROLE = "arn:aws:iam::123456789012:role/dyno"
-IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 WORKER = "conformance"
 _regions = itertools.count(1)
 
@@ -126,30 +125,6 @@ def model(sagemaker: Any) -> str:
         PrimaryContainer={"Image": IMAGE, "ModelDataUrl": "s3://bucket/model.tar.gz"},
     )
     return "iris"
-
-
-@pytest.fixture
-def package_request() -> dict[str, Any]:
-    return {
-        "ModelPackageDescription": "the first",
-        "Domain": "MACHINE_LEARNING",
-        "Task": "CLASSIFICATION",
-        "SamplePayloadUrl": "s3://bucket/payload.tar.gz",
-        "InferenceSpecification": {
-            "Containers": [
-                {
-                    "Image": IMAGE,
-                    "ModelDataUrl": "s3://bucket/model.tar.gz",
-                    "Framework": "SAGEMAKER-SCIKIT-LEARN",
-                    "FrameworkVersion": "1.2-1",
-                }
-            ],
-            "SupportedContentTypes": ["text/csv"],
-            "SupportedResponseMIMETypes": ["text/csv"],
-            "SupportedRealtimeInferenceInstanceTypes": ["ml.c5.large"],
-        },
-        "CustomerMetadataProperties": {"team": "a", "stage": "b"},
-    }
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ from modeldyno.operations.context import Context
 from modeldyno.operations.dispatch import call as dispatch
 from modeldyno.ports import Store
 from modeldyno.store.sql import open_store
+from tests.requests import IMAGE, ROLE
 
-ROLE = "arn:aws:iam::123456789012:role/dyno"
-IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 _regions = itertools.count(1)
 
 
@@ -141,29 +140,6 @@ def advanced_job(default_job: dict[str, Any]) -> dict[str, Any]:
         },
     }
     return default_job
-
-
-@pytest.fixture
-def package_request() -> dict[str, Any]:
-    return {
-        "Domain": "MACHINE_LEARNING",
-        "Task": "CLASSIFICATION",
-        "SamplePayloadUrl": "s3://bucket/payload.tar.gz",
-        "InferenceSpecification": {
-            "Containers": [
-                {
-                    "Image": IMAGE,
-                    "ModelDataUrl": "s3://bucket/model.tar.gz",
-                    "Framework": "SAGEMAKER-SCIKIT-LEARN",
-                    "FrameworkVersion": "1.2-1",
-                    "NearestModelName": "sagemaker-scikit-learn",
-                }
-            ],
-            "SupportedContentTypes": ["text/csv"],
-            "SupportedResponseMIMETypes": ["application/json"],
-            "SupportedRealtimeInferenceInstanceTypes": ["ml.c5.large"],
-        },
-    }
 
 
 @pytest.fixture
