@@ -16,6 +16,8 @@ DynoError
 │   └── InputFault          the model archive or payload cannot be used
 ├── ObjectError             bytes that are not there or may not be read
 └── ServiceError            Dyno's own surroundings: port busy, data directory in use, schema too new
+    └── StoreUnreachable    the database cannot be used just now
+        └── StoreFull       it has no room: its disk is full
 """
 
 from __future__ import annotations
@@ -111,3 +113,7 @@ class ServiceError(DynoError):
 
 class StoreUnreachable(ServiceError):
     """The database cannot be reached, for longer than is waited. What was being done may be tried again."""
+
+
+class StoreFull(StoreUnreachable):
+    """The database has no room for more. Nothing was written; what is stored is whole, and may be read."""

@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from modeldyno.domain.errors import ServiceError, StoreUnreachable
+from modeldyno.domain.errors import ServiceError, StoreFull, StoreUnreachable
 
 T = TypeVar("T")
 
@@ -25,8 +25,9 @@ _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 1.0
 _SQLITE_BUSY_MS = 10_000
 
-# SQLSTATE: serialization failure, deadlock, the server shuts down or starts up, too many connections.
+# SQLSTATE: disk full; serialization failure, deadlock, the server shuts down or starts up, too many connections.
 # Source: PostgreSQL manual, appendix A.
+_FULL_STATE = "53100"
 _PASSING_STATES = frozenset({"40001", "40P01", "57P01", "57P02", "57P03", "53300"})
 
 
@@ -86,6 +87,8 @@ class Database:
             except (DBAPIError, PoolTimeout, sqlite3.OperationalError) as error:
                 now = time.monotonic()
                 give_up_at = now + self._patience_seconds if give_up_at is None else give_up_at
+                if _is_full(error):
+                    raise StoreFull(_FULL) from error
                 if not _passing(error):
                     if isinstance(error, OperationalError | sqlite3.OperationalError):
                         raise StoreUnreachable(f"The database failed: {reason(error)}.") from error
@@ -94,6 +97,19 @@ class Database:
                     raise StoreUnreachable(f"The database cannot be used: {reason(error)}.") from error
             time.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+_FULL = "Nothing can be stored: the disk of the database is full. What is stored is kept; make room, and try again."
+# SQLite's write-ahead log has an index in shared memory, a file of its own, which may be what there is no room for.
+_SQLITE_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether there is no room: trying again helps once somebody has made some, and not before."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) in _SQLITE_FULL
+    return getattr(cause, "sqlstate", None) == _FULL_STATE
 
 
 def _passing(error: Exception) -> bool:

@@ -15,6 +15,8 @@ from modeldyno.domain.errors import (
     RequestError,
     ResourceInUse,
     ResourceNotFound,
+    StoreFull,
+    StoreUnreachable,
     UnknownOperation,
     UnsupportedRequest,
 )
@@ -41,6 +43,7 @@ CODES: dict[type[RequestError], str] = {
     RequestError: "ValidationException",
 }
 # Exceptions of the model spell their member "Message"; the common errors, which it does not have, say "message".
+_UNAVAILABLE = "ServiceUnavailable"  # Source: AWS "Common Errors", "a temporary failure of the server", 503
 _MODELLED = frozenset({"ResourceNotFound", "ResourceInUse", "ConflictException", "ResourceLimitExceeded"})
 
 
@@ -60,16 +63,21 @@ class Fault:
 
 
 def fault(error: Exception, request_id: str) -> Fault:
-    """The answer to any error. What is not the caller's is logged with its traceback, and shown by its id only."""
+    """The answer to any error. What is not the caller's is logged with its traceback, and shown by its id only.
+
+    That the database cannot be used is said in words, with 503: nothing was changed, and clients try again by
+    themselves.
+    """
     if isinstance(error, RequestError):
         code = next(CODES[kind] for kind in type(error).__mro__ if kind in CODES)
         return Fault(code, 400, str(error))
     _log.error("request %s failed", request_id, exc_info=error)
-    return Fault(
-        "InternalFailure",
-        500,
-        f"The request failed inside Dyno. Its id is {request_id}; the service's log has the reason under it.",
-    )
+    where = f"Its id is {request_id}; the service's log has the reason under it."
+    if isinstance(error, StoreFull):
+        return Fault(_UNAVAILABLE, 503, str(error))
+    if isinstance(error, StoreUnreachable):
+        return Fault(_UNAVAILABLE, 503, f"The request was not carried out: the database cannot be used now. {where}")
+    return Fault("InternalFailure", 500, f"The request failed inside Dyno. {where}")
 
 
 def fault_headers(fault: Fault, request_id: str) -> dict[str, str]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import botocore.parsers
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.retries.standard import RetryContext, TransientRetryableChecker
 
 from modeldyno.domain import errors
 from modeldyno.wire.faults import fault, fault_headers
@@ -46,6 +48,24 @@ def test_every_exception_of_the_model_has_its_place_in_the_table():
 def test_several_violations_are_one_message_that_counts_them():
     found = fault(errors.InvalidRequest(["Value a", "Value b"], constraint=True), "id")
     assert found.message == "2 validation errors detected: Value a; Value b"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (errors.StoreFull("Nothing can be stored: the disk is full."), "Nothing can be stored: the disk is full."),
+        (errors.StoreUnreachable("secret"), "the database cannot be used now. Its id is 0815"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_unavailable_and_botocore_tries_again(error, words):
+    found = fault(error, "0815")
+    assert (found.status, found.code) == (503, "ServiceUnavailable")
+    assert words in found.message
+    assert "secret" not in found.message
+    answer = parsed(found, headers={name.lower(): value for name, value in fault_headers(found, "0815").items()})
+    assert answer["Error"] == {"Code": "ServiceUnavailable", "Message": found.message}
+    context = RetryContext(1, parsed_response=answer, http_response=AWSResponse("", found.status, {}, None))
+    assert TransientRetryableChecker().is_retryable(context)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("secret"), errors.ServiceError("secret"), KeyError("secret")])
