@@ -7,8 +7,9 @@ One whose plateau lies under it beyond doubt is measured only until that is sure
    CPU use at few users bounds nothing, since a server that batches needs less CPU a request under more load.
 2. The upper end of the 95% interval of its throughput, and the most that any level gave with its scatter, lie more than
    `MARGIN` under the bar. The bar itself is counted from the lower end of the best one's interval.
-3. Its windows do not say that it may be faster than they show: a generator that was busy or late, time that passed
-   outside the server, a trend. What others on the host took is added to it, twice over (as comparisons do).
+3. Its windows do not say that it may be faster than they show: a generator that was busy, time that passed outside the
+   server, a trend. What others on the host took, and what the generator waited for its core, lowers the bar twice over
+   (as comparisons widen their intervals).
 4. It would stay under the bar even if it went on speeding up for `WARM_UP_SECONDS` more as fast as its windows allow: a
    server that is still warming up is not given up.
 """
@@ -40,7 +41,7 @@ _FEWEST_REQUESTS = 100  # fewer give no interval of a P95, and the latency has t
 _MOST_WINDOWS = 10  # a slow model need not have so many requests
 _STILL_MOVING = 0.05  # a rise by so much in `WARM_UP_SECONDS`, as good as sure, is a warm-up
 _AS_GOOD_AS_SURE = 0.8
-_FASTER = frozenset({Flag.GENERATOR_BUSY, Flag.GENERATOR_DELAYED, Flag.LITTLES_LAW, Flag.TREND, Flag.CPU_DRIFT})
+_FASTER = frozenset({Flag.GENERATOR_BUSY, Flag.LITTLES_LAW, Flag.TREND, Flag.CPU_DRIFT})
 _UNSURE = frozenset({Flag.CLOSE_CALL, Flag.TREND})  # of the best: it may be no bar after all
 
 
@@ -51,9 +52,10 @@ class Bar:
     per_second: float
     told: str
 
-    def lowered(self, foreign_share: float) -> Bar:
-        """For a configuration of whose cores others used this share (0..1): they may have cost it twice that."""
-        return Bar(self.per_second * max(0.0, 1 - 2 * foreign_share), self.told)
+    def lowered(self, share: float) -> Bar:
+        """For a configuration of whose cores, or time, others took this share (0..1): they may have cost it twice that,
+        by our assumption."""
+        return Bar(self.per_second * max(0.0, 1 - 2 * share), self.told)
 
     def far_above(self, per_second: float) -> bool:
         """Whether a throughput is clearly too low."""
@@ -107,6 +109,8 @@ def out_of_reach(bar: Bar, most_per_second: float, fresh: Sequence[Window], same
     most_per_second: what the levels gave at most, with their scatter. fresh: windows at the answer. same_users: those
     and the ones before at the same number of users, in order of time.
     """
+    seconds = sum(window.duration_seconds for window in fresh) or 1.0
+    bar = bar.lowered(sum(window.generator_delay_seconds for window in fresh) / seconds)
     interval = throughput_interval(fresh)
     if interval is None or not bar.far_above(max(most_per_second, interval.high)):
         return False
