@@ -28,7 +28,7 @@ from modeldyno.domain.model import ModelSource
 from modeldyno.domain.quality import flags_of
 from modeldyno.domain.saturation import SaturationSearch, relative_half_width
 from modeldyno.domain.statistics import throughput_interval
-from modeldyno.domain.stopping import Hold, Measured, Policy, Stop, Users, percentile_ms
+from modeldyno.domain.stopping import ClosedLoopPolicy, Hold, Measured, Stop, Users, percentile_ms
 from modeldyno.domain.trial import Flag, Placement, TrialSpec
 from modeldyno.engine.trial import foreign_share
 from modeldyno.ports import DeployRequest, Instance, LoadTarget, Tag
@@ -76,11 +76,16 @@ CASES = (
 
 @dataclass(slots=True)
 class Steady:
-    """One number of users for so many windows (a `stopping.Policy`)."""
+    """One number of users for so many windows (a `stopping.ClosedLoopPolicy`)."""
 
     users: int = 1
     count: int = 4
     _windows: tuple[Window, ...] = ()
+
+    @property
+    def beginning(self) -> Users:
+        """Its users."""
+        return Users(self.users)
 
     def observe(self, window: Window) -> Hold | Stop:
         """Take the next window and say what to do."""
@@ -152,7 +157,7 @@ async def _one(case: Case, tools: Bench, root: Path, tell: Tell) -> Calibrated:
         startup_seconds=_STARTUP_SECONDS,
     )
     search = SaturationSearch(StoppingRules(), max_seconds=case.max_seconds)
-    policy: Policy = Steady() if case.instant else search
+    policy: ClosedLoopPolicy = Steady() if case.instant else search
     async with tools.backend.deploy(request) as instance:
         target = LoadTarget(instance.url, root / "payloads", "text/csv", None, 1, cores=placement.generator_cores)
         loaded = await _drive(tools, instance, target, policy, tell)
@@ -179,7 +184,7 @@ def _placed(case: Case, host: Host) -> tuple[InstanceType, Placement]:
     return kind, placement
 
 
-async def _drive(tools: Bench, instance: Instance, target: LoadTarget, policy: Policy, tell: Tell) -> _Loaded:
+async def _drive(tools: Bench, instance: Instance, target: LoadTarget, policy: ClosedLoopPolicy, tell: Tell) -> _Loaded:
     """Load it as the policy says."""
     loaded = _Loaded()
     before = instance.usage()
@@ -197,7 +202,7 @@ async def _drive(tools: Bench, instance: Instance, target: LoadTarget, policy: P
                     return loaded
                 case Users(users, redraw):
                     await session.set_users(users, redraw=redraw)
-                case Hold():
+                case _:
                     pass
     raise ServiceError("the load generator ended before the load was over")
 
