@@ -81,7 +81,8 @@ def chosen_configurations(dyno: Dyno, wish: Wish, baseline: Document | None) -> 
     if doubts:
         raise InvalidRequest(doubts[0])
     limit = wish.max_p95_ms if baseline is None else wish.max_p95_ms or _limit_of(baseline)
-    return replace(wish, instance_types=types, ranges=ranges, max_p95_ms=limit, thorough=True)
+    # Its rules are of closed-loop figures, each of every configuration.
+    return replace(wish, instance_types=types, ranges=ranges, max_p95_ms=limit, thorough=True, open_loop=False)
 
 
 def _limit_of(baseline: Document) -> int | None:

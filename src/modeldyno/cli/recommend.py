@@ -26,6 +26,9 @@ def recommend(
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Measure to the end also what cannot win any more.")
     ] = False,
+    open_loop: Annotated[
+        bool, typer.Option(help="With a latency limit, search also the rate of arrivals that holds it.")
+    ] = True,
     name: Annotated[str | None, typer.Option(help="Name of the job.", show_default="the model's, and a token")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the trials and run nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result document as JSON.")] = False,
@@ -52,6 +55,7 @@ def recommend(
         max_p95_ms=max_p95_ms,
         ranges=parse_ranges(env or ()),
         thorough=thorough,
+        open_loop=open_loop,
     )
     if dry_run:
         dry_run_of(settings, region, wish, json=json)

@@ -118,12 +118,12 @@ def _store(dyno: Dyno, wish: Wish, prefix: str) -> None:
 def _create(dyno: Dyno, region: str, wish: Wish, name: str, payload_url: str) -> Job:
     """The job. The wire has no ranges for a Default job, so it is created beside it, with the same checks."""
     from modeldyno.operations.dispatch import validate
-    from modeldyno.operations.recommendations import create
+    from modeldyno.operations.recommendations import BeyondTheWire, create
 
     context = dyno.context(region)
     request = job_request(wish, name, payload_url, role_arn(dyno.settings.account))
     validate(context, "CreateInferenceRecommendationsJob", request)
-    create(context, request, ranges=wish.ranges, thorough=wish.thorough)
+    create(context, request, BeyondTheWire(wish.ranges, wish.thorough, wish.open_loop))
     return dyno.store.job(region, name)
 
 

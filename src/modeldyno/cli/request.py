@@ -29,7 +29,8 @@ _RANGE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.+)", re.DOTALL)
 class Wish:
     """What to recommend for: an image, a framework, or both. `framework_version` None: the image's, or the newest.
 
-    `thorough`: no configuration is given up because it cannot win.
+    `thorough`: no configuration is given up because it cannot win. `open_loop`: the rate of arrivals that holds the
+    latency limit is searched, too.
     """
 
     model: Path
@@ -42,6 +43,7 @@ class Wish:
     max_p95_ms: int | None
     ranges: dict[str, tuple[str, ...]]
     thorough: bool = False
+    open_loop: bool = True
 
 
 def model_request(wish: Wish, name: str, model_url: str, role: str) -> dict[str, Any]:

@@ -73,7 +73,8 @@ class JobSpec:
 
     `supported_instance_types` narrows a Default job; empty means "the types this host can be". `candidates` and
     `traffic` are of Advanced jobs. `duration_seconds` is the wire's JobDurationInSeconds: no new trial starts after it.
-    `thorough`: every configuration is measured to the end, also one that cannot win.
+    `thorough`: every configuration is measured to the end, also one that cannot win. `open_loop`: where there is a
+    threshold, the rate of arrivals that holds it is searched, too, in Default jobs.
     """
 
     job_type: JobType
@@ -89,6 +90,7 @@ class JobSpec:
     duration_seconds: int | None = None
     seed: int = 0
     thorough: bool = False
+    open_loop: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ MAX_DEFAULT_TRIALS = 10
 _WHOLE = re.compile("[0-9]{1,9}")
 _DEPLOY_SECONDS = 5.0
 _SEARCH_SECONDS = 25.0
+_OPEN_LOOP_SECONDS = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,10 @@ def points(grid: Sequence[Draft]) -> list[Point]:
 
 def estimated_seconds(spec: JobSpec, planned: Plan) -> float:
     """About how long the trials take one after the other: an estimate for people, from the load's usual length."""
-    load = float(spec.traffic.duration_seconds) if spec.traffic is not None else _SEARCH_SECONDS
-    return planned.tests * (load + _DEPLOY_SECONDS)
+    if spec.traffic is not None:
+        return planned.tests * (spec.traffic.duration_seconds + _DEPLOY_SECONDS)
+    open_loop = _OPEN_LOOP_SECONDS if spec.rules.threshold is not None and spec.open_loop else 0.0
+    return planned.tests * (_SEARCH_SECONDS + open_loop + _DEPLOY_SECONDS)
 
 
 def drafts(spec: JobSpec, kinds: Mapping[str, InstanceType], choice: ImageChoice) -> list[Draft]:

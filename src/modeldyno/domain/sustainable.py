@@ -33,7 +33,7 @@ from modeldyno.domain.stopping import FAILURE_LIMIT, Hold, Instruction, Rate, St
 HIGHEST_SHARE = 0.95
 """Of the closed-loop peak: the highest rate that is tried."""
 _FIRST_SHARE = 0.7
-_NO_RATE = 1.5  # an interval that reaches so near to the lowest rate tells of none that holds for sure
+_NO_RATE, _HARDLY = 1.5, 0.15  # an interval that reaches so near to the lowest rate, of a rate so far from the peak
 _LOWEST_SHARE = 0.01
 _SURE = 0.9999  # that a rate is not the answer: it is left at once
 _NARROW = 0.06  # half of the 95% interval over the figure, at which the search ends
@@ -52,8 +52,8 @@ _QUEUES = 3.0  # so many times what a rate at its limit has in flight ...
 _GROWN_WINDOWS = 2  # ... in so many windows on end: it grows without end (a pause is over sooner)
 _LOCAL = 0.35  # stages farther from the answer, in logarithms, hardly count: the curve is this only nearby
 _FAR_WEIGHT = 0.1
-_STEEPNESS = np.exp(np.linspace(math.log(0.04), math.log(8.0), 21))
-_STEEPNESS_LOG = ((0.95, math.log(1.3), 0.6), (0.05, math.log(0.6), 1.5))
+_STEEPNESS = np.exp(np.linspace(math.log(0.1), math.log(8.0), 21))
+_STEEPNESS_LOG = ((0.99, math.log(1.3), 0.6), (0.01, math.log(0.6), 1.5))
 """How steep the curve is, as a multiple of the limit: 1 for exponential service, 2 for fixed service, less where
 service times vary more, and much less where it is pauses that make arrivals late. Before anything is seen, its
 logarithm is of two normal distributions: (share, mean, standard deviation). Source: the heavy-traffic tail
@@ -133,7 +133,7 @@ class SustainableSearch:
         if not told:
             return None
         rate = self._posterior().interval()
-        if rate.low <= self._lowest * _NO_RATE:
+        if rate.low <= _NO_RATE * self._lowest and rate.value <= _HARDLY * self.peak_per_second:
             return None
         at_least = rate.low >= 0.9 * self._highest and rate.high >= self._highest
         return SustainableRate(rate, at_least)

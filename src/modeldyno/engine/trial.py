@@ -122,8 +122,10 @@ class TrialRun:
         self, instance: Instance, session: LoadSession, closed: ClosedLoopPolicy, result: TrialResult
     ) -> TrialResult:
         """The result with the sustainable rate beside its figures, which it never changes."""
-        threshold, seconds = self._claim.job.spec.rules.threshold, self._parts.options.open_loop_seconds
-        if threshold is None or seconds <= 0 or not isinstance(closed, SaturationSearch):
+        spec, seconds = self._claim.job.spec, self._parts.options.open_loop_seconds
+        threshold = spec.rules.threshold
+        asked = spec.open_loop and seconds > 0 and Flag.CANNOT_WIN not in result.flags
+        if threshold is None or not asked or not isinstance(closed, SaturationSearch):
             return result
         await self._say("Arrivals that do not wait: the search for the rate that holds the threshold begins.")
         search, loaded = SustainableSearch(threshold, closed.peak_per_second, seconds), _Loaded()

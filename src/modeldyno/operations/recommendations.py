@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from modeldyno.domain.errors import Conflict, InvalidRequest, ResourceInUse, ResourceNotFound
 from modeldyno.domain.job import Job, JobStatus
@@ -20,14 +20,19 @@ from modeldyno.operations.unsupported import refuse_unsupported
 from modeldyno.ports import LogLine
 
 
-def create(
-    context: Context, params: Shape, *, ranges: Mapping[str, tuple[str, ...]] | None = None, thorough: bool = False
-) -> Shape:
-    """Store a PENDING job with everything that running it needs: later changes of its model do not reach it.
+@dataclass(frozen=True, slots=True)
+class BeyondTheWire:
+    """What the wire cannot say of a Default job: `ranges`, values to try for each variable (none: Dyno chooses), and
+    the `JobSpec` members of the same names."""
 
-    What the wire cannot say of a Default job: `ranges`, values to try for each variable (without, Dyno chooses), and
-    `thorough`, that also a configuration that cannot win is measured to the end.
-    """
+    ranges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    thorough: bool = False
+    open_loop: bool = True
+
+
+def create(context: Context, params: Shape, beyond: BeyondTheWire | None = None) -> Shape:
+    """Store a PENDING job with everything that running it needs: later changes of its model do not reach it."""
+    beyond = beyond or BeyondTheWire()
     refuse_unsupported("CreateInferenceRecommendationsJob", params)
     tags = new_tags(params)
     job_name = name(params, "JobName")
@@ -39,7 +44,9 @@ def create(
         name=job_name,
         arn=arn_of(JOB, context.region, context.account, job_name),
         status=JobStatus.PENDING,
-        spec=replace(translation.spec, ranges=dict(ranges or {}), thorough=thorough),
+        spec=replace(
+            translation.spec, ranges=dict(beyond.ranges), thorough=beyond.thorough, open_loop=beyond.open_loop
+        ),
         document=without(params, "Tags"),
         created_at=now,
         modified_at=now,

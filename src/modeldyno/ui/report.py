@@ -71,6 +71,7 @@ def _template() -> Template:
         "sureness": words.sureness,
         "sustained": words.sustained,
         "plan_basis": words.plan_basis,
+        "least": words.least,
         "between_ms": words.between_ms,
         "plus_minus": words.plus_minus,
         "own": _own,

@@ -98,7 +98,10 @@ def _above(figure: str, interval: str) -> Text:
 
 def _fleet_cells(result: Document, item: Document, target_per_minute: float) -> list[str]:
     needed = words.fleet(result, item, target_per_minute)
-    return ["cannot", ""] if needed is None else [str(needed.instances), words.dollars(needed.usd_per_month)]
+    if needed is None:
+        return ["cannot", ""]
+    least = words.least(result, needed)
+    return [f"{least}{needed.instances}", f"{least}{words.dollars(needed.usd_per_month)}"]
 
 
 def _flag_lines(result: Document) -> list[str]:

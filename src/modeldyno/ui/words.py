@@ -244,6 +244,12 @@ def _fleet_sentence(result: Document, best: Document, target_per_minute: float |
     return f"{text}, {plan_basis(result, needed)}."
 
 
+def least(result: Document, needed: Fleet) -> str:
+    """A mark before a fleet of which only the least is known: arrivals hold a latency limit at no more than the
+    capacity, so they take no fewer instances."""
+    return "≥ " if result["job"]["threshold_ms"] and not needed.open_loop else ""
+
+
 def plan_basis(result: Document, needed: Fleet) -> str:
     """By what a fleet was planned."""
     job = result["job"]
