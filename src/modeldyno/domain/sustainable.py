@@ -117,6 +117,8 @@ class SustainableSearch:
         if self._waiting_rate:
             return self._drained(window)
         stage = self._stages[-1]
+        if window.rate_per_second is None or not math.isclose(window.rate_per_second, stage.per_second):
+            return Hold()  # of the load before
         self._settled += window.duration_seconds
         self._grown = self._grown + 1 if window.in_flight > _QUEUES * self._in_flight_at_limit(stage.per_second) else 0
         growing = self._grown >= _GROWN_WINDOWS

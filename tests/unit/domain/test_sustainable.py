@@ -105,6 +105,14 @@ def test_a_rate_whose_queue_grows_is_left_at_once_and_the_next_waits_until_it_ha
     assert 100 < again.per_second < 280
 
 
+def test_a_window_of_the_load_before_says_nothing_of_a_rate() -> None:
+    search = SustainableSearch(P95_25_MS, 400.0)
+    for sequence in range(12):
+        late = Window(sequence, sequence, 1.0, 8, {200_000: 300})
+        assert search.observe(late) == Hold()
+    assert search.found() is None
+
+
 def test_the_search_ends_when_its_time_is_over_and_says_so() -> None:
     search = SustainableSearch(P95_25_MS, 400.0, max_seconds=3.0)
     steps = [search.observe(Window(n, n, 1.0, 0, {1000: 280}, rate_per_second=280.0)) for n in range(3)]
