@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +16,20 @@ from typing import Any
 import msgspec
 
 from modeldyno.domain.measurement import Window
-from modeldyno.domain.stopping import Hold, Measured, Policy, Stop, Users
+from modeldyno.domain.stopping import ClosedLoopPolicy, Instruction, Measured, Policy, Rate, Stop, Users
 from modeldyno.load.process import ProcessGenerator
-from modeldyno.ports import LoadTarget
+from modeldyno.ports import LoadSession, LoadTarget
 
 
 @dataclass(frozen=True)
 class Searched:
-    """What a search found: its answer, every window, and the seconds of load that it took."""
+    """What a search found: its answer, every window, and the seconds of load that it took; windows of what came after
+    it."""
 
     measured: Measured
     windows: tuple[Window, ...]
     load_seconds: float
+    after: tuple[Window, ...] = ()
 
     @property
     def constant(self) -> tuple[Window, ...]:
@@ -63,24 +65,39 @@ def payloads(body: bytes = b"1,2,3\n") -> Iterator[Path]:
 
 
 async def search(
-    url: str, policy: Policy, *, bodies: Path, seed: int, cores: Sequence[int], content_type: str = "text/csv"
+    url: str,
+    policy: ClosedLoopPolicy,
+    *,
+    bodies: Path,
+    seed: int,
+    cores: Sequence[int],
+    content_type: str = "text/csv",
+    then: Callable[[], Policy] | None = None,
 ) -> Searched:
-    """One search, as a trial carries it out."""
-    windows: list[Window] = []
+    """One search, as a trial carries it out; `then` makes another that goes on with the same load generator."""
     target = LoadTarget(url, bodies, content_type, None, seed, cores=tuple(cores))
     async with ProcessGenerator().drive(target) as session:
         began = time.monotonic()
-        await session.set_users(policy.users)
-        async for window in session.windows():
-            windows.append(window)
-            match policy.observe(window):
-                case Stop():
-                    break
-                case Users(users, redraw):
-                    await session.set_users(users, redraw=redraw)
-                case Hold():
-                    pass
-        return Searched(policy.measured(), tuple(windows), time.monotonic() - began)
+        windows = await _obeyed(session, policy)
+        seconds = time.monotonic() - began
+        after = await _obeyed(session, then()) if then is not None else ()
+        return Searched(policy.measured(), windows, seconds, after)
+
+
+async def _obeyed(session: LoadSession, policy: Policy) -> tuple[Window, ...]:
+    """All windows of a load as the policy wants it."""
+    windows: list[Window] = []
+    order: Instruction = policy.beginning
+    reports = session.windows()
+    while not isinstance(order, Stop):
+        match order:
+            case Users(users, redraw):
+                await session.set_users(users, redraw=redraw)
+            case Rate(per_second, redraw):
+                await session.set_rate(per_second, redraw=redraw)
+        windows.append(await anext(reports))
+        order = policy.observe(windows[-1])
+    return tuple(windows)
 
 
 def kept(windows: Sequence[Window]) -> list[Any]:
