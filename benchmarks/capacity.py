@@ -20,11 +20,12 @@ from benchmarks.figures import Benchmark, Figure, Subject, at_least, at_most, ma
 from benchmarks.journal import Run
 from benchmarks.truth import Searched, kept, payloads, search, server_core, truth_server, windows_of
 from modeldyno.domain.difference import Comparison, Sample, Verdict, compare, lost_to_others
+from modeldyno.domain.figures import capacity_interval
 from modeldyno.domain.job import StoppingRules
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.quality import flags_of
-from modeldyno.domain.saturation import SaturationSearch, relative_half_width
-from modeldyno.domain.statistics import throughput_interval
+from modeldyno.domain.saturation import SaturationSearch
+from modeldyno.domain.statistics import relative_half_width
 from modeldyno.testing.truth_server import Service, read_record, true_per_second, within
 
 SERVICE_MS = 20
@@ -47,7 +48,7 @@ def told(searched: Searched, services: Sequence[Service], workers: int) -> Run:
     first, last = windows[0], windows[-1]
     served = within(services, first.started_at, last.started_at + last.duration_seconds)
     truth = true_per_second(served, workers)
-    interval = throughput_interval(windows)
+    interval = capacity_interval(searched.measured)
     assert interval is not None
     return {
         "per_second": interval.value,

@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.journal import Journal, Run
 from benchmarks.summary import machine
+from modeldyno.domain.statistics import prepare
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def main(name: str, caption: str | None, *benchmarks: Benchmark) -> None:
     if min(given.runs or 1, given.parallel) < 1:
         parser.error("--runs and --parallel must be 1 or more")
     effort = Effort(given.runs, given.quick, given.parallel)
+    prepare()
     try:
         results = asyncio.run(_all(benchmarks, given.figures or figures, Journal(given.resume), effort))
     except (asyncio.CancelledError, KeyboardInterrupt):

@@ -15,7 +15,7 @@ import pytest
 
 from modeldyno.domain.measurement import Window, failure_share
 from modeldyno.domain.quality import flags_of
-from modeldyno.domain.saturation import relative_half_width
+from modeldyno.domain.statistics import relative_half_width
 from modeldyno.domain.trial import Flag
 from modeldyno.load.process import ProcessGenerator
 from modeldyno.ports import LoadTarget

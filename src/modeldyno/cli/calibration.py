@@ -21,13 +21,14 @@ import typer
 from modeldyno.domain.calibration import Calibrated, Percentile, conclusions, document_of
 from modeldyno.domain.catalog import InstanceType
 from modeldyno.domain.errors import HostCannot, ServiceError
+from modeldyno.domain.figures import capacity_interval
 from modeldyno.domain.host import Cgroup, Host, place
 from modeldyno.domain.job import StoppingRules
 from modeldyno.domain.measurement import Window, merged_latency
 from modeldyno.domain.model import ModelSource
 from modeldyno.domain.quality import flags_of
-from modeldyno.domain.saturation import SaturationSearch, relative_half_width
-from modeldyno.domain.statistics import throughput_interval
+from modeldyno.domain.saturation import SaturationSearch
+from modeldyno.domain.statistics import relative_half_width
 from modeldyno.domain.stopping import ClosedLoopPolicy, Hold, Measured, Stop, Users, percentile_ms
 from modeldyno.domain.trial import Flag, Placement, TrialSpec
 from modeldyno.engine.trial import foreign_share
@@ -239,7 +240,7 @@ def _concluded(
     flags: dict[Flag, str],
     load_seconds: float,
 ) -> Calibrated:
-    capacity = throughput_interval(measured.windows)
+    capacity = capacity_interval(measured)
     if capacity is None or not served or measured.failure is not None:
         raise ServiceError(f"{case.title} could not be measured: {measured.failure or 'too little was answered'}.")
     latency = merged_latency(measured.windows)

@@ -36,7 +36,9 @@ of one thing 1% apart (0.7% each)."""
 WARM_UP_SECONDS = 90.0
 """How far a rise is thought on. Chosen: models that load or compile lazily are warm within a minute, and throughput
 rises faster towards the end of a steady warm-up than at its beginning."""
-FEWEST_WINDOWS = 5  # fewer show no trend
+FEWEST_WINDOWS = (
+    8  # fewer hardly show a trend: with 5, a noisy winner that warmed up for a minute was given up thrice as often
+)
 _FEWEST_REQUESTS = 100  # fewer give no interval of a P95, and the latency has to stay right, too
 _MOST_WINDOWS = 10  # a slow model need not have so many requests
 _STILL_MOVING = 0.05  # a rise by so much in `WARM_UP_SECONDS`, as good as sure, is a warm-up

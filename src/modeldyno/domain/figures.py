@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from modeldyno.domain.job import StoppingRules
 from modeldyno.domain.measurement import Window, merged_latency
-from modeldyno.domain.statistics import independence_of, quantile_interval_ns, throughput_interval
+from modeldyno.domain.statistics import Interval, independence_of, quantile_interval_ns, throughput_interval
 from modeldyno.domain.stopping import Measured, percentile_ms
 from modeldyno.domain.sustainable import SustainableSearch
 from modeldyno.domain.trial import Figures, OpenLoop
@@ -46,8 +47,16 @@ def figures_of(
         generator_delay_percent=100.0 * sum(window.generator_delay_seconds for window in windows) / seconds,
         first_window=windows[0].sequence,
         last_window=windows[-1].sequence,
-        **_intervals(windows, rules.percentile / 100),
+        **_intervals(measured, rules.percentile / 100),
     )
+
+
+def capacity_interval(measured: Measured) -> Interval | None:
+    """The capacity a second with its 95% interval; None with fewer than two windows."""
+    interval = throughput_interval(measured.windows)
+    if interval is None:
+        return None
+    return replace(interval, high=max(interval.high, measured.plateau_per_second or 0.0))
 
 
 def open_loop_of(search: SustainableSearch, windows: Sequence[Window], died: str | None) -> OpenLoop:
@@ -66,9 +75,11 @@ def open_loop_of(search: SustainableSearch, windows: Sequence[Window], died: str
     )
 
 
-def _intervals(windows: Sequence[Window], fraction: float) -> dict[str, float | None]:
-    """The 95% intervals of capacity and latency."""
-    throughput = throughput_interval(windows)
+def _intervals(measured: Measured, fraction: float) -> dict[str, float | None]:
+    """The 95% intervals of capacity and latency. That of the capacity reaches up to the height of the plateau, whose
+    beginning the answer is: more users brought a little more."""
+    windows = measured.windows
+    throughput = capacity_interval(measured)
     latency = quantile_interval_ns(merged_latency(windows), fraction, independence=independence_of(windows, fraction))
     return {
         "capacity_low_per_minute": throughput.low * 60 if throughput else None,

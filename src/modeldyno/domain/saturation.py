@@ -24,21 +24,31 @@ are ours: with them, simulated and real servers of known truth are found within 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from modeldyno.domain.abandonment import Bar, enough_to_tell, out_of_reach
 from modeldyno.domain.job import StoppingRules
-from modeldyno.domain.measurement import Window, failure_share, merged_latency
+from modeldyno.domain.level import (
+    FAILURE_ALPHA,
+    FLAT_GAIN,
+    MAX_FRESH_WINDOWS,
+    SURE,
+    Level,
+    count_of,
+    fails,
+    is_flat,
+    level_of,
+)
+from modeldyno.domain.measurement import Window, merged_latency
 from modeldyno.domain.statistics import (
     alpha_of_look,
     outliers,
     passes_ns,
     rarer_than,
     relative_error_of_mean,
-    throughput_interval,
+    relative_half_width,
     trend,
     unexplained_share,
     warmup_windows,
@@ -52,10 +62,8 @@ from modeldyno.domain.stopping import (
     Users,
     failing,
     hopeless,
-    percentile_ms,
 )
 
-FLAT_GAIN = 0.08
 PLATEAU_SHARE = 0.97
 THRESHOLD_ALPHA = 0.01
 _FEWEST_REQUESTS = 20
@@ -66,45 +74,16 @@ _MAX_WILD_WINDOWS = 20
 _UNEXPLAINED = 0.15  # users that wait for an answer still: a pause, or a costly request, is under way
 _MAX_THRESHOLD_WINDOWS = 12
 _MIN_FRESH_WINDOWS = 3
-_MAX_FRESH_WINDOWS = 30
 _REDRAW_EVERY = 8  # fresh windows on one draw of connections
-_NARROW = 0.02
+_NARROW = 0.025
 _CHANGED = 0.03  # a model that changed by this since its level was chosen is watched until a trend would show,
 _CHANGES = 0.01  # and so is one that changes by this from the first fresh window to the last
 _MIN_CHANGED_WINDOWS = 10
 _DRIFT = 0.05
-_FAILURE_ALPHA = 0.005  # of one look at the failures; there are several
-_SURE = 2.5  # standard errors that two levels must lie apart
-_LIKELY = 2.0
 _MOST_ANSWERS = 3  # fresh windows are begun so often at most
+_ENOUGH_SECONDS = 56.0  # of load: one whose figures can be given ends by then, however wide their intervals
+_ENOUGH_WINDOWS, _ENOUGH_REQUESTS = 10, 100  # fresh ones that can carry figures
 _OVERTIME = 1.5  # fresh windows of a slow model may take this much more than the search itself
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """What one number of users gave. `broke` says why it cannot be the answer, None when it can.
-
-    error: the relative standard error of the throughput. unexplained: `statistics.unexplained_share`. mean_ns: of the
-    latencies.
-    """
-
-    users: int
-    per_second: float
-    error: float
-    broke: str | None
-    unexplained: float = 0.0
-    mean_ns: float = 0.0
-
-    def surely_above(self, other: Level, factor: float) -> bool:
-        """Whether its throughput is above `factor` times the other's, by more than their scatter explains."""
-        scatter = _SURE * math.hypot(self.error, other.error)
-        return self.per_second > other.per_second * (factor + scatter)
-
-    def surely_slower_or_faster(self, other: Level, share: float) -> bool:
-        """Whether its latencies differ from the other's by more than `share` and their scatter explain."""
-        if not self.mean_ns or not other.mean_ns:
-            return False
-        return abs(math.log(self.mean_ns / other.mean_ns)) > share + _LIKELY * math.hypot(self.error, other.error)
 
 
 class _Phase(StrEnum):
@@ -175,7 +154,15 @@ class SaturationSearch:
         warmup = self._warmup + sum(window.duration_seconds for window in windows[:cut])
         rest = tuple(windows[cut:])
         failure, undecided = self._failure(), self._undecided(rest)
-        return Measured(rest, self.users, warmup, self.reason, failure, undecided, self._cannot_win)
+        told, height = self._cannot_win, self._height(rest)
+        return Measured(rest, self.users, warmup, self.reason, failure, undecided, told, height)
+
+    def _height(self, windows: Sequence[Window]) -> float | None:
+        """The most that a level gave that held, as far as it belongs to the same plateau as the answer."""
+        best = max((level.per_second for level in self._held()), default=0.0)
+        seconds = sum(window.duration_seconds for window in windows)
+        answer = sum(window.succeeded for window in windows) / seconds if seconds else 0.0
+        return min(best, answer / PLATEAU_SHARE) if self._phase is _Phase.FRESH and best > answer else None
 
     def _undecided(self, windows: Sequence[Window]) -> bool:
         """Whether the threshold is too close to tell."""
@@ -186,7 +173,7 @@ class SaturationSearch:
         return passes_ns(merged_latency(windows), threshold.percentile, threshold.limit_ms * 1e6, alpha) is None
 
     def _failure(self) -> str | None:
-        if self._phase is _Phase.FRESH and _fails(self._windows):
+        if self._phase is _Phase.FRESH and fails(self._windows):
             return failing(self._windows)
         if self._held() or not self._levels:
             return None
@@ -269,7 +256,7 @@ class SaturationSearch:
         broke = min((x for x in self._levels.values() if x.users > low), key=lambda x: x.users, default=None)
         why = (broke.broke if broke else None) or "a threshold was reached"
         high = broke.users if broke else low
-        if high - low <= max(1, low // 8) or _is_flat(held) or self._elapsed >= self.max_seconds * 0.8:
+        if high - low <= max(1, low // 8) or is_flat(held) or self._elapsed >= self.max_seconds * 0.8:
             return self._take_fresh(self._plateau(), why)
         return self._go((low + high) // 2)
 
@@ -301,7 +288,9 @@ class SaturationSearch:
         requests = sum(window.succeeded for window in windows)
         if not over and (len(windows) < _MIN_FRESH_WINDOWS or requests < _FEWEST_REQUESTS):
             return Hold()
-        known = over or len(windows) >= _MAX_FRESH_WINDOWS or self._settled()
+        enough = len(windows) >= _ENOUGH_WINDOWS and requests >= _ENOUGH_REQUESTS and self.rules.threshold is None
+        late = enough and self._elapsed >= _ENOUGH_SECONDS
+        known = over or late or len(windows) >= MAX_FRESH_WINDOWS or self._settled()
         if not known and not self._hopeless():
             return Users(self.users, redraw=True) if len(windows) % _REDRAW_EVERY == 0 else Hold()
         answer = self._stop(self.reason) if over else self._checked()
@@ -326,7 +315,7 @@ class SaturationSearch:
     def _failures_decided(self) -> bool:
         """Whether it is clear on which side of its limit the share of failures is."""
         failures = sum(window.failures for window in self._windows)
-        return not failures or rarer_than(FAILURE_LIMIT, failures, _count(self._windows), _FAILURE_ALPHA) is not None
+        return not failures or rarer_than(FAILURE_LIMIT, failures, count_of(self._windows), FAILURE_ALPHA) is not None
 
     def _checked(self) -> Instruction:
         """The answer, unless the fresh windows show that it lies elsewhere."""
@@ -340,6 +329,8 @@ class SaturationSearch:
             return self._take_fresh(max(lower), fresh.broke) if lower else self._stop(fresh.broke)
         if fresh.surely_above(known, 1 + FLAT_GAIN):
             return self._rise_again(fresh)
+        if self._elapsed >= _ENOUGH_SECONDS / 2:  # the next level's figures would be hardly other, and late
+            return self._stop(self.reason)
         better = [x.users for x in self._held() if x.users > self.users and x.surely_above(fresh, 1 / PLATEAU_SHARE)]
         return self._take_fresh(min(better), self.reason) if better else self._stop(self.reason)
 
@@ -370,8 +361,8 @@ class SaturationSearch:
         held = self._held()
         if not held:
             return None
-        most = max(level.per_second * (1 + _SURE * level.error) for level in held)
-        if _is_flat(held):
+        most = max(level.per_second * (1 + SURE * level.error) for level in held)
+        if is_flat(held):
             return most
         broke = [users for users in self._levels if users > held[-1].users]
         return most * (min(broke) - 1) / held[-1].users if broke else None
@@ -385,56 +376,3 @@ class SaturationSearch:
     def _stop(self, reason: str) -> Instruction:
         self.reason = reason
         return Stop(reason)
-
-
-def _is_flat(held: Sequence[Level]) -> bool:
-    """Whether the last of these levels, in order of users, brought hardly more than the one before."""
-    return len(held) > 1 and held[-1].per_second < held[-2].per_second * (1 + FLAT_GAIN)
-
-
-def relative_half_width(windows: Sequence[Window]) -> float:
-    """Half of the 95% interval of the throughput over it; infinite when unknown."""
-    interval = throughput_interval(windows)
-    return math.inf if interval is None else interval.relative_half_width
-
-
-def _count(windows: Sequence[Window]) -> int:
-    """Invocations, answered or failed."""
-    return sum(window.succeeded + window.failures for window in windows)
-
-
-def level_of(users: int, windows: Sequence[Window], rules: StoppingRules) -> Level:
-    """What these windows say of one number of users."""
-    seconds = sum(window.duration_seconds for window in windows)
-    good = sum(window.succeeded for window in windows)
-    latency = merged_latency(windows)
-    return Level(
-        users,
-        good / seconds if seconds else 0.0,
-        relative_error_of_mean(latency),
-        _broke(users, windows, rules),
-        unexplained_share(windows),
-        latency.mean_ns() or 0.0,
-    )
-
-
-def _fails(windows: Sequence[Window]) -> bool:
-    """Whether 1% of the invocations fail. One of a few is no evidence: it has to be too many for chance."""
-    failures = sum(window.failures for window in windows)
-    if failure_share(windows) < FAILURE_LIMIT:
-        return False
-    rarer = rarer_than(FAILURE_LIMIT, failures, _count(windows), _FAILURE_ALPHA)
-    return rarer is False or (rarer is None and len(windows) >= _MAX_FRESH_WINDOWS)
-
-
-def _broke(users: int, windows: Sequence[Window], rules: StoppingRules) -> str | None:
-    latency = percentile_ms(merged_latency(windows), rules.percentile)
-    if latency is None or _fails(windows):
-        return failing(windows)
-    limit = rules.threshold
-    if limit is None or latency <= limit.limit_ms:
-        return None
-    load = f"{users} user" if users == 1 else f"{users} users"
-    return (
-        f"the p{limit.percentile:g} latency was {latency:.1f} ms at {load}, over the threshold of {limit.limit_ms} ms"
-    )

@@ -20,6 +20,13 @@ from modeldyno.domain.latency import LatencyHistogram, bucket_bounds_ns
 from modeldyno.domain.measurement import Window, merged_latency
 
 CONFIDENCE = 0.95
+
+
+def prepare() -> None:
+    """Load what is else loaded at its first use, in the middle of a measurement."""
+    import scipy.special  # noqa: F401
+
+
 _LONG_NS = 0.25e9
 _FAR = 20
 
@@ -53,6 +60,12 @@ def throughput_interval(windows: Sequence[Window], confidence: float = CONFIDENC
     effective = max(2.0, len(rates) * _independence(rates))
     half = student(confidence, effective - 1) * float(rates.std(ddof=1)) / math.sqrt(effective)
     return Interval(value, max(0.0, value - half), value + half)
+
+
+def relative_half_width(windows: Sequence[Window]) -> float:
+    """Half of the 95% interval of the throughput over it; infinite when unknown."""
+    interval = throughput_interval(windows)
+    return math.inf if interval is None else interval.relative_half_width
 
 
 def student(confidence: float, freedom: float) -> float:

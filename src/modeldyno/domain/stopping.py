@@ -64,7 +64,7 @@ class Measured:
 
     `failure` is set when no level held: the configuration cannot be recommended, and why. `undecided`: the percentile
     is too close to its threshold to tell whether it holds. `cannot_win`: it was not measured longer than that took to
-    tell, in words.
+    tell, in words. `plateau_per_second`: where the answer is the beginning of a plateau, what its height may be.
     """
 
     windows: tuple[Window, ...]
@@ -74,6 +74,7 @@ class Measured:
     failure: str | None = None
     undecided: bool = False
     cannot_win: str | None = None
+    plateau_per_second: float | None = None
 
 
 class Policy(Protocol):

@@ -11,12 +11,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+from modeldyno.domain import statistics
 from modeldyno.domain.abandonment import Bar, bar_of
 from modeldyno.domain.errors import ModelFault, ServiceError, StoreUnreachable, TrialFailure
 from modeldyno.domain.figures import figures_of, open_loop_of
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.quality import close_call, flags_of, open_loop_flags, price_flags
-from modeldyno.domain.saturation import SaturationSearch, relative_half_width
+from modeldyno.domain.saturation import SaturationSearch
+from modeldyno.domain.statistics import relative_half_width
 from modeldyno.domain.stopping import ClosedLoopPolicy, Hold, Measured, PatternPolicy, Policy, Rate, Stop, Users
 from modeldyno.domain.sustainable import SustainableSearch
 from modeldyno.domain.trial import Flag, TrialResult, TrialStatus
@@ -106,6 +108,7 @@ class TrialRun:
     async def _measure(self) -> _Ending:
         await self._say(f"Deploying {self._told()} (attempt {self._tag.attempt}).")
         material = await self._material()
+        await asyncio.to_thread(statistics.prepare)
         async with self._parts.backend.deploy(self._request(material)) as instance:
             await self._say(f"In service: {instance.runtime or instance.url}. Load begins.")
             async with self._parts.generator.drive(self._target(material, instance)) as session:

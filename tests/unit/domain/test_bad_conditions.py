@@ -10,8 +10,8 @@ import pytest
 
 from modeldyno.domain.job import StoppingRules
 from modeldyno.domain.quality import flags_of
-from modeldyno.domain.saturation import SaturationSearch, relative_half_width
-from modeldyno.domain.statistics import Interval, throughput_interval
+from modeldyno.domain.saturation import SaturationSearch
+from modeldyno.domain.statistics import Interval, relative_half_width, throughput_interval
 from modeldyno.domain.stopping import Measured
 from modeldyno.domain.trial import Flag
 from modeldyno.testing.simulation import (

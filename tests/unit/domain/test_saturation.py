@@ -10,8 +10,8 @@ import pytest
 from modeldyno.domain.job import LatencyThreshold, StoppingRules
 from modeldyno.domain.latency import LatencyHistogram
 from modeldyno.domain.measurement import Window
-from modeldyno.domain.saturation import SaturationSearch, relative_half_width
-from modeldyno.domain.statistics import throughput_interval
+from modeldyno.domain.saturation import SaturationSearch
+from modeldyno.domain.statistics import relative_half_width, throughput_interval
 from modeldyno.domain.stopping import Measured, Stop, Users
 from modeldyno.testing.simulation import ClosedLoop, exponential, fixed, warming_up
 
