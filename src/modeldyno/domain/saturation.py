@@ -44,6 +44,7 @@ from modeldyno.domain.level import (
 from modeldyno.domain.measurement import Window, merged_latency
 from modeldyno.domain.statistics import (
     alpha_of_look,
+    independence_of_rates,
     outliers,
     passes_ns,
     rarer_than,
@@ -83,6 +84,7 @@ _DRIFT = 0.05
 _MOST_ANSWERS = 3  # fresh windows are begun so often at most
 _ENOUGH_SECONDS = 56.0  # of load: one whose figures can be given ends by then, however wide their intervals
 _ENOUGH_WINDOWS, _ENOUGH_REQUESTS = 10, 100  # fresh ones that can carry figures
+_SWAYING_WINDOWS, _SWAYING = 18, 0.5  # fresh ones of which less than that share are independent
 _OVERTIME = 1.5  # fresh windows of a slow model may take this much more than the search itself
 
 
@@ -289,7 +291,7 @@ class SaturationSearch:
         if not over and (len(windows) < _MIN_FRESH_WINDOWS or requests < _FEWEST_REQUESTS):
             return Hold()
         enough = len(windows) >= _ENOUGH_WINDOWS and requests >= _ENOUGH_REQUESTS and self.rules.threshold is None
-        late = enough and self._elapsed >= _ENOUGH_SECONDS
+        late = enough and (self._elapsed >= _ENOUGH_SECONDS or self._sways())
         known = over or late or len(windows) >= MAX_FRESH_WINDOWS or self._settled()
         if not known and not self._hopeless():
             return Users(self.users, redraw=True) if len(windows) % _REDRAW_EVERY == 0 else Hold()
@@ -305,6 +307,13 @@ class SaturationSearch:
         if len(self._windows) < _MIN_CHANGED_WINDOWS and self._changed():
             return False
         return error <= _NARROW and abs(trend(self._windows)) <= _DRIFT and self._passes() is not None
+
+    def _sways(self) -> bool:
+        """Whether throughput goes up and down for seconds, as on a host whose caches or clock others share: further
+        windows would tell little, since neighbours say the same. A trend is none of it: it is waited for."""
+        if self._uneven or len(self._windows) < _SWAYING_WINDOWS or trend(self._windows):
+            return False
+        return independence_of_rates(self._windows) < _SWAYING
 
     def _changed(self) -> bool:
         """Whether the model is another than when this level was chosen, or changes now: it may still be on its way."""
