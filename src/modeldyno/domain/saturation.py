@@ -44,7 +44,6 @@ from modeldyno.domain.level import (
 from modeldyno.domain.measurement import Window, merged_latency
 from modeldyno.domain.statistics import (
     alpha_of_look,
-    independence_of_rates,
     outliers,
     passes_ns,
     rarer_than,
@@ -83,8 +82,9 @@ _MIN_CHANGED_WINDOWS = 10
 _DRIFT = 0.05
 _MOST_ANSWERS = 3  # fresh windows are begun so often at most
 _ENOUGH_SECONDS = 56.0  # of load: one whose figures can be given ends by then, however wide their intervals
+_SOON_SECONDS = 15.0  # until then an answer is still exchanged for one that gives a little more
 _ENOUGH_WINDOWS, _ENOUGH_REQUESTS = 10, 100  # fresh ones that can carry figures
-_SWAYING_WINDOWS, _SWAYING = 18, 0.5  # fresh ones of which less than that share are independent
+_SWAYING_WINDOWS, _SWAYING = 18, 3.0  # fresh ones, and by how much their interval is wider than answers explain
 _OVERTIME = 1.5  # fresh windows of a slow model may take this much more than the search itself
 
 
@@ -309,11 +309,13 @@ class SaturationSearch:
         return error <= _NARROW and abs(trend(self._windows)) <= _DRIFT and self._passes() is not None
 
     def _sways(self) -> bool:
-        """Whether throughput goes up and down for seconds, as on a host whose caches or clock others share: further
-        windows would tell little, since neighbours say the same. A trend is none of it: it is waited for."""
+        """Whether throughput goes up and down for seconds, by far more than the scatter of single answers explains, as
+        on a host whose caches or clock others share: further windows would tell little. A trend is none of it, nor is
+        what comes now and then: those are waited for."""
         if self._uneven or len(self._windows) < _SWAYING_WINDOWS or trend(self._windows):
             return False
-        return independence_of_rates(self._windows) < _SWAYING
+        explained = 1.96 * relative_error_of_mean(merged_latency(self._windows))
+        return relative_half_width(self._windows) > _SWAYING * explained
 
     def _changed(self) -> bool:
         """Whether the model is another than when this level was chosen, or changes now: it may still be on its way."""
@@ -338,7 +340,7 @@ class SaturationSearch:
             return self._take_fresh(max(lower), fresh.broke) if lower else self._stop(fresh.broke)
         if fresh.surely_above(known, 1 + FLAT_GAIN):
             return self._rise_again(fresh)
-        if self._elapsed >= _ENOUGH_SECONDS / 2:  # the next level's figures would be hardly other, and late
+        if self._elapsed >= _SOON_SECONDS:  # the next level's figures would be hardly other, and late
             return self._stop(self.reason)
         better = [x.users for x in self._held() if x.users > self.users and x.surely_above(fresh, 1 / PLATEAU_SHARE)]
         return self._take_fresh(min(better), self.reason) if better else self._stop(self.reason)
