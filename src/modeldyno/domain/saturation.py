@@ -291,7 +291,7 @@ class SaturationSearch:
         if not over and (len(windows) < _MIN_FRESH_WINDOWS or requests < _FEWEST_REQUESTS):
             return Hold()
         enough = len(windows) >= _ENOUGH_WINDOWS and requests >= _ENOUGH_REQUESTS and self.rules.threshold is None
-        late = enough and (self._elapsed >= _ENOUGH_SECONDS or self._sways())
+        late = enough and self._failures_decided() and (self._elapsed >= _ENOUGH_SECONDS or self._sways())
         known = over or late or len(windows) >= MAX_FRESH_WINDOWS or self._settled()
         if not known and not self._hopeless():
             return Users(self.users, redraw=True) if len(windows) % _REDRAW_EVERY == 0 else Hold()
