@@ -31,7 +31,7 @@ from modeldyno.testing.truth_server import Service, read_record, within
 
 LIMIT_MS = 60
 SERVICE_MS = 20.67
-"""Its P95 is 61.9 ms, and 1.2 ms more as timers have whole milliseconds and are late (seen in 60 runs): 60 over 0.95."""
+"""Its P95 is 61.9 ms, and 1.2 ms more as timers are late (seen in 60 runs): 60 ms over 0.95."""
 PERCENTILE = 95.0
 
 
