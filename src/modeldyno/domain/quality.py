@@ -192,8 +192,10 @@ def close_call(figures: Figures, rules: StoppingRules) -> dict[Flag, str]:
     return {Flag.CLOSE_CALL: f"{told}, too close to the threshold of {rules.threshold.limit_ms} ms to tell"}
 
 
-def open_loop_flags(told: OpenLoop, windows: Sequence[Window], threshold: LatencyThreshold) -> dict[Flag, str]:
-    """What to know about a sustainable rate."""
+def open_loop_flags(
+    told: OpenLoop, windows: Sequence[Window], threshold: LatencyThreshold, foreign_share: float = 0.0
+) -> dict[Flag, str]:
+    """What to know about a sustainable rate. foreign_share: as of `flags_of`, meanwhile."""
     words: list[str] = []
     if told.per_minute is None:
         words.append(f"the rate of arrivals that holds the threshold could not be told: {told.note}")
@@ -204,6 +206,11 @@ def open_loop_flags(told: OpenLoop, windows: Sequence[Window], threshold: Latenc
                 f"the rate of arrivals that holds the threshold is known to ±{half:.0%} only: service times vary much, "
                 "or there was too little time for a model so slow"
             )
+    if foreign_share > FOREIGN_LIMIT:
+        words.append(
+            f"others used {foreign_share:.0%} of the model's cores while the rate of arrivals that holds the threshold "
+            "was searched: on a quiet host it is higher"
+        )
     late = max((window.send_lag_ns for window in windows), default=0) / 1e6
     if late > SEND_LAG_LIMIT * threshold.limit_ms:
         words.append(f"the load generator was up to {late:.1f} ms late for arrivals, which counts as latency")

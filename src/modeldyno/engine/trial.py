@@ -138,7 +138,7 @@ class TrialRun:
         except ModelFault as fault:
             died = fault.reason
         told = open_loop_of(search, loaded.windows, died)
-        flags = open_loop_flags(told, loaded.windows, threshold)
+        flags = open_loop_flags(told, loaded.windows, threshold, loaded.foreign_share())
         return replace(result, open_loop=told, flags={**result.flags, **flags})
 
     async def _load(
