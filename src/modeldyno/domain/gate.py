@@ -28,7 +28,7 @@ from modeldyno.domain.difference import (
     throughput_change,
     window_of,
 )
-from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.domain.measurement import Window, merged_latency, throughput_per_second
 from modeldyno.domain.statistics import (
     Interval,
     independence_of,
@@ -86,8 +86,7 @@ class Level:
     @property
     def per_minute(self) -> float:
         """Invocations a minute."""
-        seconds = sum(window.duration_seconds for window in self.windows)
-        return sum(window.succeeded for window in self.windows) / seconds * 60 if seconds else 0.0
+        return throughput_per_second(self.windows) * 60
 
 
 def together(outcomes: Sequence[Outcome]) -> Finding:

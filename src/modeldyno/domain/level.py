@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modeldyno.domain.job import StoppingRules
-from modeldyno.domain.measurement import Window, failure_share, merged_latency
+from modeldyno.domain.measurement import Window, failure_share, merged_latency, throughput_per_second
 from modeldyno.domain.statistics import rarer_than, relative_error_of_mean, unexplained_share
 from modeldyno.domain.stopping import FAILURE_LIMIT, failing, percentile_ms
 
@@ -57,12 +57,10 @@ def count_of(windows: Sequence[Window]) -> int:
 
 def level_of(users: int, windows: Sequence[Window], rules: StoppingRules) -> Level:
     """What these windows say of one number of users."""
-    seconds = sum(window.duration_seconds for window in windows)
-    good = sum(window.succeeded for window in windows)
     latency = merged_latency(windows)
     return Level(
         users,
-        good / seconds if seconds else 0.0,
+        throughput_per_second(windows),
         relative_error_of_mean(latency),
         _broke(users, windows, rules),
         unexplained_share(windows),

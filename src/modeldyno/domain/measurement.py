@@ -80,6 +80,12 @@ def merged_latency(windows: Iterable[Window]) -> LatencyHistogram:
     return LatencyHistogram(total)
 
 
+def throughput_per_second(windows: Sequence[Window]) -> float:
+    """Successful invocations a second over all of the windows; 0 without any."""
+    seconds = sum(window.duration_seconds for window in windows)
+    return sum(window.succeeded for window in windows) / seconds if seconds else 0.0
+
+
 def failure_share(windows: Iterable[Window]) -> float:
     """Failed invocations over all, 0..1; 0 when there were none."""
     good = bad = 0

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from modeldyno.domain.catalog import InstanceType, PriceBasis
 from modeldyno.domain.job import LatencyThreshold, StoppingRules
-from modeldyno.domain.measurement import Window, failure_share, merged_latency
+from modeldyno.domain.measurement import Window, failure_share, merged_latency, throughput_per_second
 from modeldyno.domain.statistics import outliers, relative_error_of_mean, trend
 from modeldyno.domain.trial import Figures, Flag, OpenLoop
 
@@ -118,17 +118,12 @@ def slowdown(windows: Sequence[Window], load: Sequence[Window]) -> float:
     """How much less these windows served than those before them with as many users, as a share, where it is more than
     their scatter explains; else 0."""
     before = [w for w in load if not w.settling and w.users == windows[0].users and w.sequence < windows[0].sequence]
-    first, now = _per_second(before), _per_second(windows)
+    first, now = throughput_per_second(before), throughput_per_second(windows)
     if not first:
         return 0.0
     scatter = math.hypot(*(relative_error_of_mean(merged_latency(each)) for each in (before, windows)))
     share = 1 - now / first
     return share if share > SLOWED_LIMIT + _SURE * scatter else 0.0
-
-
-def _per_second(windows: Sequence[Window]) -> float:
-    seconds = sum(window.duration_seconds for window in windows)
-    return sum(window.succeeded for window in windows) / seconds if seconds else 0.0
 
 
 def uneven_seconds(load: Sequence[Window]) -> float:

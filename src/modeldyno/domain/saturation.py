@@ -41,7 +41,7 @@ from modeldyno.domain.level import (
     is_flat,
     level_of,
 )
-from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.domain.measurement import Window, merged_latency, throughput_per_second
 from modeldyno.domain.statistics import (
     alpha_of_look,
     outliers,
@@ -162,8 +162,7 @@ class SaturationSearch:
     def _height(self, windows: Sequence[Window]) -> float | None:
         """The most that a level gave that held, as far as it belongs to the same plateau as the answer."""
         best = max((level.per_second for level in self._held()), default=0.0)
-        seconds = sum(window.duration_seconds for window in windows)
-        answer = sum(window.succeeded for window in windows) / seconds if seconds else 0.0
+        answer = throughput_per_second(windows)
         return min(best, answer / PLATEAU_SHARE) if self._phase is _Phase.FRESH and best > answer else None
 
     def _undecided(self, windows: Sequence[Window]) -> bool:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from modeldyno.domain.job import StoppingRules
 from modeldyno.domain.latency import LatencyHistogram
-from modeldyno.domain.measurement import Window, failure_share, merged_latency
+from modeldyno.domain.measurement import Window, failure_share, merged_latency, throughput_per_second
 from modeldyno.domain.traffic import Traffic, stages, users_at
 
 FAILURE_LIMIT = 0.01
@@ -128,8 +128,7 @@ def over_threshold(windows: Sequence[Window], rules: StoppingRules) -> str | Non
 
 def target_reached(windows: Sequence[Window], rules: StoppingRules) -> str | None:
     """The wanted invocations a minute are served."""
-    seconds = sum(window.duration_seconds for window in windows)
-    served = sum(window.succeeded for window in windows) / seconds * 60 if seconds else 0.0
+    served = throughput_per_second(windows) * 60
     if rules.target_per_minute is None or served < rules.target_per_minute:
         return None
     return f"the target of {rules.target_per_minute} invocations a minute was reached"
@@ -173,8 +172,7 @@ class Block:
     @property
     def per_second(self) -> float:
         """Successful invocations a second."""
-        seconds = sum(window.duration_seconds for window in self.windows)
-        return sum(window.succeeded for window in self.windows) / seconds if seconds else 0.0
+        return throughput_per_second(self.windows)
 
 
 def blocks(windows: Sequence[Window]) -> tuple[Block, ...]:

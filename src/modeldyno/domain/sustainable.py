@@ -92,7 +92,6 @@ class SustainableSearch:
     threshold: LatencyThreshold
     peak_per_second: float
     max_seconds: float = 60.0
-    per_second: float = 0.0
     reason: str = ""
     _stages: list[_Stage] = field(default_factory=list)
     _elapsed: float = 0.0
@@ -101,13 +100,12 @@ class SustainableSearch:
     _grown: int = 0
 
     def __post_init__(self) -> None:
-        self.per_second = _FIRST_SHARE * self.peak_per_second
-        self._stages.append(_Stage(self.per_second))
+        self._stages.append(_Stage(_FIRST_SHARE * self.peak_per_second))
 
     @property
     def beginning(self) -> Rate:
         """The first rate."""
-        return Rate(self.per_second)
+        return Rate(self._stages[0].per_second)
 
     def observe(self, window: Window) -> Instruction:
         """Take the next window and say what to do."""
@@ -207,7 +205,6 @@ class SustainableSearch:
         return self._go(wanted)
 
     def _go(self, per_second: float) -> Instruction:
-        self.per_second = per_second
         self._settled, self._grown = 0.0, 0
         self._stages.append(_Stage(per_second))
         return Rate(per_second, redraw=True)
