@@ -144,7 +144,7 @@ async def _beside_truth(distribution: str, start: Start, seconds: int) -> Run:
             windows = await load(url, start, seconds)
         ended_at = windows[-1].started_at + windows[-1].duration_seconds
         services = within(read_record(record), windows[0].started_at, ended_at)
-    times = sorted(service.ended_ns - service.arrived_ns for service in services)
+    times = sorted(service.answered_ns - service.arrived_ns for service in services)
     reported = merged_latency(windows)
     run = {"requests": float(len(times))}
     for name, fraction in PERCENTILES.items():

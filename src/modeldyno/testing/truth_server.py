@@ -27,7 +27,7 @@ import uvloop
 
 from modeldyno.testing.truth_behaviour import Behaviour, ServiceTimes, add_options, with_pauses
 
-_RECORD = struct.Struct("<qqqqi")
+_RECORD = struct.Struct("<qqqqiq")
 _BURN = struct.Struct("<q")
 _BURNT = struct.Struct("<qqq")
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -39,13 +39,15 @@ _NOT_READY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One invocation as the server saw it; times of the machine's monotonic clock. cpu_ns: 0 where it only slept."""
+    """One invocation as the server saw it; times of the machine's monotonic clock. arrived_ns: its bytes were read;
+    started_ns to ended_ns: it had a slot; answered_ns: its answer was written. cpu_ns: 0 where it only slept."""
 
     arrived_ns: int
     started_ns: int
     ended_ns: int
     cpu_ns: int
     status: int
+    answered_ns: int
 
 
 def read_record(path: Path) -> tuple[Service, ...]:
@@ -99,9 +101,9 @@ class TruthServer:
         """Whether the start-up time is over."""
         return time.monotonic() - self._began >= self._behaviour.startup_seconds
 
-    def invoke(self, connection: _Connection, body: bytes) -> None:
+    def invoke(self, connection: _Connection, body: bytes, arrived_ns: int) -> None:
         """Queue an invocation; its connection gets the answer."""
-        self._queue.append(_Invocation(connection, body, time.monotonic_ns()))
+        self._queue.append(_Invocation(connection, body, arrived_ns))
         self._serve_next()
 
     def _serve_next(self) -> None:
@@ -141,12 +143,13 @@ class TruthServer:
         self._answers += 1
         ends = self._behaviour.close_every and self._answers % self._behaviour.close_every == 0
         invocation.connection.answer(self._answer(_FAILED if failed else _OK, bool(ends)), last=bool(ends))
+        answered_ns = time.monotonic_ns()
         if self._behaviour.leak_bytes:
             self._kept.append(os.urandom(self._behaviour.leak_bytes))
         if self._record:
             status = 500 if failed else 200
             times = (invocation.arrived_ns, invocation.started_ns, ended_ns, cpu_ns)
-            self._record.write(_RECORD.pack(*times, status))
+            self._record.write(_RECORD.pack(*times, status, answered_ns))
 
     def _answer(self, answer: bytes, ends: bool) -> bytes:
         if not ends or self._behaviour.close_silently:
@@ -167,12 +170,14 @@ class _Connection(asyncio.Protocol):
         self._server = server
         self._url = b""
         self._body = b""
+        self._read_ns = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
         self._parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
+        self._read_ns = time.monotonic_ns()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -187,7 +192,7 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         match self._parser.get_method(), self._url:
             case b"POST", b"/invocations":
-                self._server.invoke(self, self._body)
+                self._server.invoke(self, self._body, self._read_ns)
             case b"GET", b"/ping":
                 self.answer(_OK if self._server.ready else _NOT_READY)
             case _:

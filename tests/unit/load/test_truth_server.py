@@ -99,7 +99,7 @@ def test_it_is_slower_while_warming_up_and_beyond_its_cliff(tmp_path):
 
 
 def test_what_it_can_do_is_its_workers_over_its_mean_service_time():
-    services = [Service(0, 0, 20_000_000, 0, 200), Service(0, 5, 30_000_005, 0, 200)]
+    services = [Service(0, 0, 20_000_000, 0, 200, 20_000_000), Service(0, 5, 30_000_005, 0, 200, 30_000_005)]
     assert true_per_second(services, workers=2) == 80
 
 
