@@ -27,6 +27,20 @@ http {{
   server {{ listen 127.0.0.1:{port}; location / {{ return 200 "{{\\"predictions\\": [0]}}"; }} }}
 }}
 """
+_PROXY = """
+worker_processes 1; daemon off; pid {directory}/pid; error_log {directory}/error.log;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 1000000000;
+  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
+  upstream model {{ server {model}; keepalive 64; keepalive_requests 1000000000; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://model; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+  }}
+}}
+"""
 _WRK = """
 wrk.method = 'POST'
 wrk.body = '{body}'
@@ -45,12 +59,25 @@ _UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 @contextmanager
 def nginx(core: int) -> Iterator[str]:
-    """Debian's nginx with one worker on that core; its URL."""
+    """Debian's nginx with one worker on that core, which answers at once; its URL."""
+    with _nginx(core, _NGINX) as url:
+        yield url
+
+
+@contextmanager
+def proxy(core: int, model: str) -> Iterator[str]:
+    """Debian's nginx with one worker on that core, as a proxy of the server at `model`; its URL."""
+    with _nginx(core, _PROXY, model=model.removeprefix("http://")) as url:
+        yield url
+
+
+@contextmanager
+def _nginx(core: int, template: str, **values: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as directory, closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
         free.close()
         configuration = Path(directory, "nginx.conf")
-        configuration.write_text(_NGINX.format(directory=directory, port=port))
+        configuration.write_text(template.format(directory=directory, port=port, **values))
         command = ["taskset", "-c", str(core), "nginx", "-c", str(configuration), "-e", f"{directory}/error.log"]
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:

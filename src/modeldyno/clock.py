@@ -20,3 +20,7 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait; cancellable."""
         await asyncio.sleep(seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, in a thread."""
+        time.sleep(seconds)

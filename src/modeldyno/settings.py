@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -57,6 +58,38 @@ class MeasurementSetting(msgspec.Struct, forbid_unknown_fields=True):
     lease_seconds: float = 15.0
 
 
+class ShadowSetting(msgspec.Struct, forbid_unknown_fields=True):
+    """``[shadow]``: the mirror, and what a shadow must keep to be fit. Margins are overridden by tags on the experiment
+    (``dyno:latency_percent`` and so on)."""
+
+    queue_requests: int = 1000  # requests that may wait for shadows, those being asked included
+    queue_mib: float = 64.0  # and their bytes, with production's answers
+    max_body_bytes: int = 6_291_456  # larger ones are not mirrored, and counted
+    parallel: int = 64  # requests that shadows are asked at once
+    timeout_seconds: float = 60.0  # for a shadow's whole answer
+    noise_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = (
+        0.0  # of what is mirrored, asked of production a second time: tells its own noise
+    )
+    latency_margin_percent: Annotated[float, msgspec.Meta(ge=0)] = 10.0  # how much slower its P95 may be
+    error_margin_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 1.0  # how many more requests may fail, of all
+    agreement_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = (
+        95.0  # how many answers must agree, net of the model's own noise
+    )
+    numeric_tolerance: Annotated[float, msgspec.Meta(ge=0)] = 1e-6  # relative, of numbers in answers
+    confidence_percent: Annotated[float, msgspec.Meta(ge=50, le=99.9999)] = (
+        95.0  # of the verdict, however often it is looked at
+    )
+    stop_when_harmful: bool = False  # stop the experiment by itself then
+
+
+class CaptureSetting(msgspec.Struct, forbid_unknown_fields=True):
+    """``[capture]``: requests and answers on their way to the object store."""
+
+    spool_mib: float = 1024.0  # on the local disk, at most; what comes when it is full is refused, and counted
+    spare_mib: float = 512.0  # left free on the disk
+    retention_days: float = 30.0  # what could not be delivered for so long is given up, and counted
+
+
 class Settings(msgspec.Struct, forbid_unknown_fields=True):
     """The whole of dyno.toml. Every member has a default: nothing needs to be configured for the first result."""
 
@@ -70,6 +103,8 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     objects: ObjectsSetting = msgspec.field(default_factory=ObjectsSetting)
     environments: EnvironmentsSetting = msgspec.field(default_factory=EnvironmentsSetting)
     measurement: MeasurementSetting = msgspec.field(default_factory=MeasurementSetting)
+    shadow: ShadowSetting = msgspec.field(default_factory=ShadowSetting)
+    capture: CaptureSetting = msgspec.field(default_factory=CaptureSetting)
     instances: dict[str, InstanceSetting] = {}
     prices: dict[str, float] = {}
     runtimes: dict[str, RuntimeSetting] = {}

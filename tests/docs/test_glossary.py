@@ -12,7 +12,15 @@ from typer.main import get_command
 from modeldyno.cli.commands import app
 from modeldyno.domain.job import JobStatus, JobType
 from modeldyno.domain.trial import Flag, TrialStatus
-from modeldyno.settings import InstanceSetting, MeasurementSetting, ObjectsSetting, RuntimeSetting, Settings
+from modeldyno.settings import (
+    CaptureSetting,
+    InstanceSetting,
+    MeasurementSetting,
+    ObjectsSetting,
+    RuntimeSetting,
+    Settings,
+    ShadowSetting,
+)
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -42,7 +50,18 @@ def test_every_flag_is_explained(flag: str) -> None:
     assert f"| `{flag}` |" in read("explanation/measurement.md")
 
 
-@pytest.mark.parametrize("part", [Settings, InstanceSetting, MeasurementSetting, ObjectsSetting, RuntimeSetting])
+_PARTS = [
+    Settings,
+    InstanceSetting,
+    MeasurementSetting,
+    ObjectsSetting,
+    RuntimeSetting,
+    ShadowSetting,
+    CaptureSetting,
+]
+
+
+@pytest.mark.parametrize("part", _PARTS)
 def test_every_setting_is_in_the_reference_with_its_default(part: type[msgspec.Struct]) -> None:
     page = read("reference/configuration.md")
     for field in msgspec.structs.fields(part):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import signal
 import subprocess
 import sys
@@ -80,7 +81,7 @@ class Service:
 
     def runtime(self, name: str, *command: str, **environment: str) -> None:
         """Map an image name to a command of this Python."""
-        words = ", ".join(f'"{word}"' for word in (sys.executable, *command))
+        words = ", ".join(map(json.dumps, (sys.executable, *command)))
         variables = "".join(f'\n{key} = "{value}"' for key, value in environment.items())
         added = f'\n[runtimes."{name}"]\ncommand = [{words}]\n[runtimes."{name}".environment]{variables}\n'
         self.config.write_text(self.config.read_text() + added)
@@ -211,7 +212,7 @@ class Service:
     def left_behind(self) -> list[str]:
         """Processes, directories and cgroups of trials."""
         left = [f"process {number}" for number in self.servers()]
-        for place in ("work", "instances"):
+        for place in ("work", "instances", "hosted"):
             left += [str(path) for path in (self.data / place).glob("*")]
         return left
 

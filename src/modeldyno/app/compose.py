@@ -15,10 +15,12 @@ from modeldyno.app.entropy import SystemEntropy
 from modeldyno.app.places import DirectoryLock, Places, places_of
 from modeldyno.clock import SystemClock
 from modeldyno.domain.catalog import Catalogue
+from modeldyno.domain.experiment import Margins
 from modeldyno.domain.host import Host
 from modeldyno.domain.images import Framework
 from modeldyno.domain.job import Job
 from modeldyno.domain.result import result_document
+from modeldyno.domain.shadow_document import shadow_document
 from modeldyno.ports import DeployRequest, InstanceBackend, LoadGenerator, ObjectStore, Store
 from modeldyno.settings import Settings
 
@@ -65,6 +67,7 @@ class Dyno:
             catalogue=self.catalogue,
             runtimes=frozenset(self.settings.runtimes),
             documented_limits=self.settings.documented_limits,
+            margins=margins(self.settings),
         )
 
     def call(self, operation: str, params: dict[str, Any], region: str = "us-east-1") -> dict[str, Any]:
@@ -86,9 +89,31 @@ class Dyno:
         facts = msgspec.json.decode(written.read_bytes(), type=_Published).host if written.is_file() else None
         return document if facts is None else document | {"host": facts}
 
+    def shadow_report(self, region: str, name: str) -> dict[str, Any]:
+        """What an experiment has shown (`domain.shadow_document`)."""
+        experiment = self.store.experiment(region, name)
+        arn = experiment.endpoint_arn
+        known = {one.id for one in self.store.endpoints() if one.arn == arn}
+        servers = [one for one in self.store.servers() if one.endpoint_id in known]
+        evidence, tallies = self.store.evidence(experiment.id), self.store.tallies(experiment.id)
+        return shadow_document(experiment, evidence, tallies, servers)
+
     def close(self) -> None:
         """Let go of the store's connections."""
         self.store.close()
+
+
+def margins(settings: Settings) -> Margins:
+    """What a shadow must keep, unless an experiment's tags say otherwise."""
+    chosen = settings.shadow
+    return Margins(
+        latency_percent=chosen.latency_margin_percent,
+        error_percent=chosen.error_margin_percent,
+        agreement_percent=chosen.agreement_percent,
+        numeric_tolerance=chosen.numeric_tolerance,
+        confidence_percent=chosen.confidence_percent,
+        stop_when_harmful=chosen.stop_when_harmful,
+    )
 
 
 def job_result(store: Store, job: Job) -> dict[str, Any]:

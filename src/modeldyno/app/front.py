@@ -22,6 +22,7 @@ def main() -> None:
     import uvloop
 
     import modeldyno.store.sql  # noqa: F401 - while the worker makes it ready
+    from modeldyno.app.data_plane import data_plane
     from modeldyno.operations.dispatch import call
     from modeldyno.server.chain import make_app
     from modeldyno.server.serve import serve
@@ -41,8 +42,9 @@ def main() -> None:
             return call(dyno.context(region), operation, params)
 
         try:
-            app = make_app(dispatch, lambda: _health(dyno))
-            await serve(app, listener, lambda: tell(READY), stop)
+            async with data_plane(dyno) as (invoker, metrics):
+                app = make_app(dispatch, lambda: _health(dyno), data_plane=invoker, metrics=metrics)
+                await serve(app, listener, lambda: tell(READY), stop)
         finally:
             dyno.close()
 

@@ -29,10 +29,14 @@ GO = b"go\n"
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """What a child is told. They hold credentials, so they never travel as arguments or in the environment."""
+    """What a child is told. They hold credentials, so they never travel as arguments or in the environment.
+
+    serves: whether endpoints are served: by `dyno up`, not by a command that only runs a job.
+    """
 
     settings: Settings
     listener_fd: int | None = None
+    serves: bool = False
 
 
 def read_line() -> bytes:

@@ -5,6 +5,7 @@ DATA_DIR/
   s3/bucket/key     what s3:// points to; users may place files here
   results/REGION/JOB/result.json                                    logs/REGION/JOB/trial-N.log, logs/*.log
   work/ instances/  of running jobs; empty when nothing runs        cache/environments/  built by content
+  hosted/           models of endpoints        spool/  what fronts wrote down of requests, until the worker has taken it
 
 What is made here is its user's alone. Where model servers are another user and see the host's own directories (root
 without mounts), that user may go through to its own, and list nothing.
@@ -71,6 +72,16 @@ class Places:
         return self.root / "work"
 
     @property
+    def hosted(self) -> Path:
+        """Unpacked models of endpoints."""
+        return self.root / "hosted"
+
+    @property
+    def spool(self) -> Path:
+        """What fronts wrote down of requests, until the worker has taken it."""
+        return self.root / "spool"
+
+    @property
     def instances(self) -> Path:
         """State of deployed servers."""
         return self.root / "instances"
@@ -89,6 +100,10 @@ class Places:
         """Where the server of a trial writes."""
         return self.logs / region / job / f"trial-{index}.log"
 
+    def server_log(self, region: str, endpoint: str, variant: str, index: int) -> Path:
+        """Where a server of an endpoint writes."""
+        return self.logs / region / "_endpoints" / endpoint / f"{variant}-{index}.log"
+
     def result(self, region: str, job: str) -> Path:
         """The exact figures of an ended job."""
         return self.results / region / job / "result.json"
@@ -99,10 +114,14 @@ class Places:
         shutil.rmtree(self.result(region, job).parent, ignore_errors=True)
 
     def prune(self, before: float) -> None:
-        """Remove logs of trials and results not touched since `before` (seconds since the epoch)."""
-        for pattern in ("logs/*/*/", "results/*/*/"):
+        """Remove logs of trials and endpoints, and results, not touched since `before` (seconds since the epoch)."""
+        for pattern in ("logs/*/*/", "logs/*/_endpoints/*/", "results/*/*/"):
             for entry in self.root.glob(pattern):
-                if entry.is_dir() and all(path.stat().st_mtime < before for path in entry.rglob("*")):
+                if (
+                    entry.is_dir()
+                    and entry.name != "_endpoints"
+                    and all(path.stat().st_mtime < before for path in entry.rglob("*"))
+                ):
                     shutil.rmtree(entry, ignore_errors=True)
 
     def make(self) -> None:
@@ -114,9 +133,9 @@ class Places:
         try:
             if not self.root.is_dir():
                 _make(self.root, _PASSED if _is_passed_by_servers() else _PRIVATE)
-            for place in (self.objects, self.logs, self.results, self.backups):
+            for place in (self.objects, self.logs, self.results, self.backups, self.spool):
                 _make(place, _PRIVATE)
-            for place in (self.instances, self.work, self.environments.parent):
+            for place in (self.instances, self.work, self.hosted, self.environments.parent):
                 _make(place, _PASSED)
         except OSError as error:
             raise ServiceError(f"Cannot use the data directory {self.root}: {error.strerror}.") from error

@@ -126,8 +126,8 @@ async def _serve(
 ) -> None:
     stop = _stop_on_signals()
     fds = (listener.fileno(), *lock.descriptors)
-    front = Child("front", Orders(settings, listener.fileno()), places.logs / "front.log", fds)
-    worker = Child("worker", Orders(settings), places.logs / "worker.log", lock.descriptors)
+    front = Child("front", Orders(settings, listener.fileno(), serves=True), places.logs / "front.log", fds)
+    worker = Child("worker", Orders(settings, serves=True), places.logs / "worker.log", lock.descriptors)
     try:
         await asyncio.gather(worker.start(), front.start())
         worker.go()

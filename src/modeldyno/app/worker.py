@@ -20,6 +20,7 @@ from modeldyno.instances.host_lock import MeasuringLock
 from modeldyno.instances.process import ProcessBackend
 from modeldyno.load.process import ProcessGenerator
 from modeldyno.ports import Store
+from modeldyno.router.spool_source import LocalSpool
 from modeldyno.settings import Settings
 
 
@@ -33,7 +34,8 @@ def main() -> None:
         store = open_store_of(orders.settings, places, migrate=True)
         tell(OPENED)
         try:
-            worker = Worker(build_parts(orders.settings, places, store), worker_id(places))
+            parts = build_parts(orders.settings, places, store)
+            worker = Worker(parts, worker_id(places), hosts=orders.serves)
             keep_to_first_core()  # after the backend has seen every core, before there are threads
             await worker.run(stop, lambda: tell(READY))
         finally:
@@ -56,6 +58,8 @@ def build_parts(settings: Settings, places: Places, store: Store) -> Parts:
         permit=MeasuringLock(),
         work_dir=places.work,
         log_path=lambda job, index: places.trial_log(job.region, job.name, index),
+        hosted_dir=places.hosted,
+        server_log=lambda one: places.server_log(one.region, one.endpoint_name, one.variant.name, one.index),
         publish=lambda job: publish(places, store, job),
         is_published=lambda job: places.result(job.region, job.name).is_file(),
         prune_files=places.prune,
@@ -68,7 +72,9 @@ def build_parts(settings: Settings, places: Places, store: Store) -> Parts:
             open_loop_seconds=chosen.open_loop_seconds,
             lease_seconds=chosen.lease_seconds,
             retention_seconds=settings.retention_days * 86_400,
+            capture_seconds=settings.capture.retention_days * 86_400,
         ),
+        spool=LocalSpool(places.spool),
     )
 
 

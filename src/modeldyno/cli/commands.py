@@ -12,11 +12,13 @@ from modeldyno.cli.check import check
 from modeldyno.cli.compare import compare
 from modeldyno.cli.demo import demo
 from modeldyno.cli.doctor import doctor
+from modeldyno.cli.endpoints import endpoints
 from modeldyno.cli.jobs import delete, jobs, logs, stop, watch
 from modeldyno.cli.load import load
 from modeldyno.cli.put import put
 from modeldyno.cli.recommend import recommend
 from modeldyno.cli.results import results
+from modeldyno.cli.shadow import shadow
 from modeldyno.cli.up import up
 
 _STATUS_OF_ERROR = {"check": 2}  # a check that could not be made tells nothing of the model
@@ -74,8 +76,10 @@ def everywhere(
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start here": (demo, recommend, check, up),
     "Jobs": (jobs, watch, results, compare, logs, stop, delete),
+    "Serving": (endpoints,),
     "Surroundings": (load, put, doctor),
 }
 for panel, commands in _PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(shadow, name="shadow", rich_help_panel="Serving")

@@ -1,4 +1,4 @@
-"""`dyno demo`: the whole main job on real input, from training a model to a report."""
+"""`dyno demo`: the whole main job on real input, from training a model to a report; or two shadow tests."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ import typer
 
 def demo(
     out: Annotated[Path, typer.Option(help="Where everything goes.", file_okay=False)] = Path("demo-out"),
+    shadow: Annotated[bool, typer.Option("--shadow", help="Show two shadow tests on live traffic instead.")] = False,
 ) -> None:
     """Train a real model, start Dyno, submit a job with boto3, and show the ranking."""
-    from modeldyno.cli.demonstration import run
+    if shadow:
+        from modeldyno.cli.shadow_demonstration import run
+    else:
+        from modeldyno.cli.demonstration import run
 
     raise typer.Exit(run(out.absolute()))

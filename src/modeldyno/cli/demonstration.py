@@ -37,13 +37,14 @@ _STOP_SECONDS = 20.0
 
 def run(out: Path) -> int:
     """The whole demonstration under the directory `out`; the exit status: 0 when the job is COMPLETED."""
-    _boto3()
+    boto3_module()
     out.mkdir(parents=True, exist_ok=True)
     with as_file(files("modeldyno") / "data" / "demo") as given, terminable():
         config = Path(shutil.copy(given / "dyno.toml", out / "dyno.toml"))
         settings = msgspec.structs.replace(read_settings(config), data_dir=str(out / "data"))
-        _train(settings, given, out)
-        with _service(config, out) as url:
+        train(settings, given / "train.py", out)
+        _pack(given, out)
+        with service(config, out) as url:
             dyno = open_dyno(settings, migrate=False)
             try:
                 return _measure(dyno, url, out)
@@ -51,7 +52,8 @@ def run(out: Path) -> int:
                 dyno.close()
 
 
-def _boto3() -> Any:
+def boto3_module() -> Any:
+    """boto3, which the demonstrations call as a user does."""
     try:
         import boto3
     except ImportError as error:
@@ -59,15 +61,20 @@ def _boto3() -> Any:
     return boto3
 
 
-def _train(settings: Settings, given: Path, out: Path) -> None:
+def train(settings: Settings, script: Path, out: Path) -> None:
+    """Run a training script in the environment that its models will be served in; it writes below `out`."""
     _say(f"Environment for scikit-learn {FRAMEWORK_VERSION} (built once, then kept) ...")
     python = build_environment(settings, Framework.SCIKIT_LEARN, FRAMEWORK_VERSION)
     _say("Training on handwritten digits ...")
-    command = [str(python), "-I", str(given / "train.py"), str(out)]
+    command = [str(python), "-I", str(script), str(out)]
     trained = subprocess.run(command, capture_output=True, text=True, check=False)
     if trained.returncode != 0:
         raise ServiceError(f"Training failed: {trained.stderr.strip()}")
-    typer.echo(f"  {trained.stdout.strip()}")
+    for line in trained.stdout.strip().splitlines():
+        typer.echo(f"  {line}")
+
+
+def _pack(given: Path, out: Path) -> None:
     (out / "model" / "code").mkdir(exist_ok=True)
     shutil.copy(given / "inference.py", out / "model" / "code" / "inference.py")
     model = pack_model(out / "model", out / "model.tar.gz")
@@ -76,7 +83,7 @@ def _train(settings: Settings, given: Path, out: Path) -> None:
 
 
 @contextmanager
-def _service(config: Path, out: Path) -> Iterator[str]:
+def service(config: Path, out: Path) -> Iterator[str]:
     """`dyno up` on a free port while the block runs; its URL. It is ended cleanly, however the block ends."""
     log = out / "dyno.log"
     _say("Starting Dyno ...")
@@ -131,7 +138,7 @@ def _measure(dyno: Dyno, url: str, out: Path) -> int:
 
 def _submit(url: str, name: str, role: str) -> None:
     """The boto3 calls, as a user writes them."""
-    sagemaker = _boto3().client(
+    sagemaker = boto3_module().client(
         "sagemaker", endpoint_url=url, region_name=REGION, aws_access_key_id="any", aws_secret_access_key="any"
     )
     sagemaker.create_model(

@@ -95,6 +95,44 @@ def place(kind: InstanceType, host: Host, busy: Iterable[Placement]) -> Placemen
     return Placement(tuple(free[:wanted]), memory, quota, host.cores[:1])
 
 
+def place_beside(kind: InstanceType, host: Host, busy: Iterable[Placement]) -> Placement:
+    """Cores and memory for a server of an endpoint: always room, on the cores that the fewest others use.
+
+    Endpoints may share cores and promise more memory than there is; `oversubscribed` says so. The first core, where
+    Dyno itself runs, counts as used once.
+
+    Raises:
+        HostCannot: the host can never be that type.
+    """
+    reason = cannot_be(kind, host)
+    if reason is not None:
+        raise HostCannot(reason)
+    assert kind.vcpus is not None  # cannot_be has refused it
+    wanted = math.ceil(kind.vcpus)
+    uses = dict.fromkeys(host.cores, 0)
+    uses[host.cores[0]] += len(host.cores) > 1
+    for placement in busy:
+        for core in placement.cores:
+            uses[core] = uses.get(core, 0) + 1
+    order = {core: -place for place, core in enumerate(host.cores)}  # on a tie, far from Dyno's own core
+    cores = sorted(host.cores, key=lambda core: (uses[core], order[core]))[:wanted]
+    memory = kind.memory_mib * 1024**2 if kind.memory_mib is not None else None
+    return Placement(tuple(sorted(cores)), memory, kind.vcpus if kind.vcpus < wanted else None)
+
+
+def oversubscribed(placement: Placement, busy: Iterable[Placement], host: Host) -> str | None:
+    """What a server shares with others although it was promised it whole, in words; None: nothing."""
+    others = list(busy)
+    shared = sorted({core for other in others for core in other.cores} & set(placement.cores))
+    promised = sum(one.memory_bytes or 0 for one in [*others, placement]) // 1024**2
+    parts = []
+    if shared:
+        parts.append(f"core {', '.join(map(str, shared))} is shared with other servers of endpoints")
+    if promised > host.memory_mib:
+        parts.append(f"{promised} MiB of memory are promised to servers, the host has {host.memory_mib} MiB")
+    return f"The host is oversubscribed: {'; '.join(parts)}." if parts else None
+
+
 def _memory_fits(memory: int | None, host: Host, taken: list[Placement]) -> bool:
     if memory is None:
         return not taken

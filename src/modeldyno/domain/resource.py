@@ -1,4 +1,4 @@
-"""A named record of the API that is not a job: a model, a package group, a package version, later an endpoint."""
+"""A named record of the API that is not a job: a model, a package and its group, an endpoint, an experiment."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ class Kind(StrEnum):
     MODEL = "model"
     PACKAGE_GROUP = "model-package-group"
     PACKAGE = "model-package"
+    ENDPOINT_CONFIG = "endpoint-config"
+    ENDPOINT = "endpoint"
+    EXPERIMENT = "inference-experiment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,9 @@ class Resource:
 
     name: of a package version ``GROUP/VERSION``, of an unversioned package its own name. `parent` is the group's name,
     `version` the version number, both None otherwise. `labels` hold what lists filter by equality. `document` is the
-    validated request in the wire's shape, as Describe echoes it. Times are seconds since the Unix epoch.
+    validated request in the wire's shape, as Describe echoes it; of an endpoint and of an experiment it is the whole of
+    its state (`domain.endpoint.Endpoint`, `domain.experiment.Experiment`), which `Store` reads and writes as such.
+    Times are seconds since the Unix epoch.
     """
 
     kind: Kind

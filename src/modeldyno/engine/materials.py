@@ -10,11 +10,20 @@ from pathlib import Path
 
 from modeldyno.domain.errors import InputFault, ObjectError
 from modeldyno.domain.job import Job
+from modeldyno.domain.model import ModelSource
 from modeldyno.ports import ArchiveLimits, ObjectStore
 
 SUBMIT_VARIABLE = "SAGEMAKER_SUBMIT_DIRECTORY"
 _PAYLOAD_LIMITS = ArchiveLimits(total_bytes=2 * 1024**3, members=100_000)
 _MODEL_LIMITS = ArchiveLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """Directories that model servers read and never write; None where the model has none."""
+
+    model_dir: Path | None
+    code_dir: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,18 @@ class Materials:
         async with lock:
             return await asyncio.to_thread(self._fetch, job)
 
+    async def of_model(self, key: str, source: ModelSource) -> ModelFiles:
+        """A model's files alone, in a directory of that name.
+
+        Raises:
+            InputFault: as `of`.
+        """
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            return await asyncio.to_thread(self._model, source, self._root / key)
+
     def keep_only(self, job_ids: Collection[str]) -> None:
-        """Remove the directories of all other jobs."""
+        """Remove the directories of all other jobs (or models, by their keys)."""
         if not self._root.is_dir():
             return
         for entry in self._root.iterdir():
@@ -57,12 +76,17 @@ class Materials:
         home = self._root / job.id
         home.mkdir(parents=True, exist_ok=True)
         payload = self._unpacked("sample payload", job.spec.payload.url, home / "payload", _PAYLOAD_LIMITS)
-        url = job.spec.model.model_data_url
+        model = self._model(job.spec.model, home)
+        return Material(payload, model.model_dir, model.code_dir)
+
+    def _model(self, source: ModelSource, home: Path) -> ModelFiles:
+        home.mkdir(parents=True, exist_ok=True)
+        url = source.model_data_url
         model = self._unpacked("model", url, home / "model", _MODEL_LIMITS) if url else None
-        submit = job.spec.model.environment.get(SUBMIT_VARIABLE, "")
+        submit = source.environment.get(SUBMIT_VARIABLE, "")
         remote = submit.startswith("s3://")
         code = self._unpacked(SUBMIT_VARIABLE, submit, home / "code", _MODEL_LIMITS) if remote else None
-        return Material(payload, model, code)
+        return ModelFiles(model, code)
 
     def _unpacked(self, what: str, url: str, target: Path, limits: ArchiveLimits) -> Path:
         if target.is_dir():

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from modeldyno.domain.catalog import Catalogue
+from modeldyno.domain.endpoint import Server
 from modeldyno.domain.job import Job
-from modeldyno.ports import Clock, InstanceBackend, LoadGenerator, ObjectStore, Store
+from modeldyno.ports import Clock, InstanceBackend, LoadGenerator, ObjectStore, SpoolSource, Store
 
 
 class Permit(Protocol):
@@ -36,6 +37,7 @@ class Options:
     lease_seconds: float = 15.0
     poll_seconds: float = 0.25
     retention_seconds: float = 30 * 86_400.0
+    capture_seconds: float = 30 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,10 @@ class Parts:
     """Everything a worker is made of.
 
     work_dir: unpacked models and payloads, one directory a job, removed when the job has ended. log_path: where a
-    trial's server writes. publish: writes the result file of an ended job, is_published: whether it is there.
-    prune_files: called with a time (seconds since the epoch) before which files of ended jobs go. note: one line for
-    the operator's log.
+    trial's server writes. hosted_dir, server_log: the same for
+    the servers of endpoints. spool: what this host's fronts write down. publish: writes the result file of an ended
+    job, is_published: whether it is there. prune_files: called with a time (seconds since the epoch) before which files
+    of ended jobs go. note: one line for the operator's log.
     """
 
     store: Store
@@ -58,8 +61,11 @@ class Parts:
     permit: Permit
     work_dir: Path
     log_path: Callable[[Job, int], Path]
+    hosted_dir: Path
+    server_log: Callable[[Server], Path]
     publish: Callable[[Job], None]
     is_published: Callable[[Job], bool]
     prune_files: Callable[[float], None]
     note: Callable[[str], None]
     options: Options = Options()
+    spool: SpoolSource | None = None

@@ -24,6 +24,8 @@ from modeldyno.domain.plan import plan
 from modeldyno.domain.search import next_trial, untried_notes
 from modeldyno.domain.trial import Placement, Trial, TrialSpec, TrialStatus
 from modeldyno.engine.defects import defect_text, told
+from modeldyno.engine.hosting import Hosting
+from modeldyno.engine.keeper import Keeper
 from modeldyno.engine.materials import Materials
 from modeldyno.engine.parts import Parts
 from modeldyno.engine.results import Results
@@ -37,12 +39,14 @@ MOST_ATTEMPTS = 50
 
 
 class Worker:
-    """One worker: owns this host's instances. `worker_id` is stable over restarts and unique in the installation."""
+    """One worker: owns this host's instances. `worker_id` is stable over restarts and unique in the installation.
+    `hosts`: whether it serves endpoints, too."""
 
-    def __init__(self, parts: Parts, worker_id: str) -> None:
+    def __init__(self, parts: Parts, worker_id: str, *, hosts: bool = False) -> None:
         self._parts = parts
         self._id = worker_id
         self._host = parts.backend.host()
+        self._hosting = Hosting(parts, worker_id, self._host) if hosts else None
         self._materials = Materials(parts.objects, parts.work_dir)
         self._results = Results(parts, worker_id)
         self._running: dict[Tag, tuple[Claim, asyncio.Task[None]]] = {}
@@ -58,6 +62,10 @@ class Worker:
         on_ready()
         lasting = (self._heartbeats(), self._fence(), self._guarded(self._results.find))
         background = [asyncio.create_task(work) for work in lasting]
+        if self._hosting is not None:
+            background.append(asyncio.create_task(self._hosting.run()))
+            if self._parts.spool is not None:
+                background.append(asyncio.create_task(Keeper(self._parts, self._parts.spool).run()))
         try:
             while not stop.is_set():
                 await self._guarded(self._reconcile)
@@ -78,16 +86,21 @@ class Worker:
         now = self._parts.clock.now()
         await asyncio.to_thread(store.heartbeat, self._id, self._host, now, lease)
         self._renewed = self._parts.clock.monotonic()
-        removed = await asyncio.to_thread(self._parts.backend.remove_orphans, store.installation, self._id)
+        living = await self._hosting.held() if self._hosting is not None else set()
+        removed = await asyncio.to_thread(self._parts.backend.remove_orphans, store.installation, self._id, living)
         given_back = await asyncio.to_thread(store.release_worker, self._id)
         if removed or given_back:
             self._parts.note(f"after a crash: {removed} servers removed, {given_back} trials to be repeated")
+        if self._hosting is not None:
+            await self._hosting.begin()
 
     async def _end(self) -> None:
         running = [task for _, task in self._running.values()]
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        if self._hosting is not None:
+            await self._hosting.end()
         with contextlib.suppress(DynoError):
             await self._give_back()
             active = await asyncio.to_thread(self._parts.store.active_jobs)
@@ -133,6 +146,7 @@ class Worker:
         for job in await asyncio.to_thread(store.unplanned_jobs):
             if job.id not in self._planning:
                 self._planning[job.id] = asyncio.create_task(self._guarded(functools.partial(self._plan, job)))
+        planning = set(self._planning)  # one that is planned meanwhile is not among the active ones yet
         active = await asyncio.to_thread(store.active_jobs)
         still_open = [job for job in active if not await self._advanced(job)]
         if any(not job.stop_requested for job in still_open):
@@ -140,7 +154,7 @@ class Worker:
         if not self._running:
             self._parts.permit.release()
         self._planning = {job: task for job, task in self._planning.items() if not task.done()}
-        await asyncio.to_thread(self._materials.keep_only, {job.id for job in still_open} | set(self._planning))
+        await asyncio.to_thread(self._materials.keep_only, {job.id for job in still_open} | planning)
         await self._results.catch_up()
         await self._prune()
 
@@ -214,7 +228,7 @@ class Worker:
     async def _start(self, claim: Claim) -> None:
         installation = self._parts.store.installation
         tag = Tag(installation, self._id, claim.trial.id, claim.trial.attempt)
-        keep = {str(other) for other in self._running}
+        keep = {str(other) for other in self._running} | (self._hosting.tags() if self._hosting is not None else set())
         await asyncio.to_thread(self._parts.backend.remove_orphans, installation, self._id, keep)
         if claim.trial.attempt > MOST_ATTEMPTS:
             await self._give_up(claim)

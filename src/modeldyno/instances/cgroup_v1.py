@@ -116,7 +116,7 @@ class CgroupV1:
             raise
         return group
 
-    def open(self, name: str, directories: dict[str, str]) -> Group:
+    def open(self, name: str, directories: dict[str, str], limits: Limits | None = None) -> Group:
         """See `limits.Cgroups`."""
         usable = [controller for controller in REQUIRED + _OPTIONAL if controller in self.homes]
         return CgroupV1Group(directories or {controller: str(self.homes[controller] / name) for controller in usable})

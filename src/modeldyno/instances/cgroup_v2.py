@@ -124,7 +124,7 @@ class CgroupV2:
             raise
         return group
 
-    def open(self, name: str, directories: dict[str, str]) -> Group:
+    def open(self, name: str, directories: dict[str, str], limits: Limits | None = None) -> Group:
         """See `limits.Cgroups`."""
         return CgroupV2Group(Path(directories.get("unified") or self.home / name))
 

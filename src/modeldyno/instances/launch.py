@@ -113,11 +113,13 @@ class Launch:
     readable: tuple[Path, ...]
     hidden: tuple[Path, ...]
     log_path: Path
+    lasting: bool = False
 
     def start(self) -> tuple[subprocess.Popen[bytes], int]:
         """Start the launcher in a session of its own; the process, and the descriptor that its report comes from.
 
-        The kernel kills it when the calling *thread* ends (prctl(2), PR_SET_PDEATHSIG): call it from one that stays.
+        The kernel kills it when the calling *thread* ends (prctl(2), PR_SET_PDEATHSIG), unless it is `lasting`: call it
+        from one that stays.
         """
         report, report_end = os.pipe()
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +150,7 @@ class Launch:
         return {
             "join": self.join,
             "cores": self.cores,
-            "parent": os.getpid(),
+            "parent": None if self.lasting else os.getpid(),
             "private": self.home.private,
             "base": str(self.home.base),
             "binds": self.binds,

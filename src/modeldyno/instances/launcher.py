@@ -4,7 +4,7 @@ Run by path with ``python -I -S``; imports the standard library only, so that it
 do from stdin as JSON and tells what it did as JSON on the descriptor `report_fd`, which closes when the server's own
 program begins:
 
-- ``join``: files of cgroups to enter; ``cores``: affinity; ``parent``: whose death ends us;
+- ``join``: files of cgroups to enter; ``cores``: affinity; ``parent``: whose death ends us, null: nobody's;
 - ``base``: the instance's BASE_DIR, ``seen_base``: where the server sees it; ``private``: make a mount namespace;
   ``binds``: directory -> shown read-only at; ``hidden``: directories of which only what is needed is shown;
 - ``programs``: files of the command, ``readable``: what else an unprivileged user must be able to read, ``trees``:
@@ -77,9 +77,9 @@ def _enter(join: Iterable[str], cores: Iterable[int]) -> None:
         os.sched_setaffinity(0, set(cores))
 
 
-def _die_with(parent: int) -> None:
+def _die_with(parent: int | None) -> None:
     """Be killed when the parent dies; it may have died before we asked."""
-    if sys.platform == "linux":
+    if parent is not None and sys.platform == "linux":
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(127)

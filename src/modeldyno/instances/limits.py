@@ -96,8 +96,9 @@ class Cgroups(Protocol):
         """Make a group; one of that name must not be there. Raises OSError where the kernel refuses."""
         ...
 
-    def open(self, name: str, directories: dict[str, str]) -> Group:
-        """The group of that name made earlier, by whatever process."""
+    def open(self, name: str, directories: dict[str, str], limits: Limits | None = None) -> Group:
+        """The group of that name made earlier, by whatever process. `limits`: that it was made with, where it is to be
+        held to them on."""
         ...
 
     def find(self, prefix: str) -> Collection[str]:

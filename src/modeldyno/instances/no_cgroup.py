@@ -140,9 +140,9 @@ class NoCgroups:
         """See `limits.Cgroups`."""
         return TaggedGroup(tag_text(name) or name, limits)
 
-    def open(self, name: str, directories: dict[str, str]) -> Group:
+    def open(self, name: str, directories: dict[str, str], limits: Limits | None = None) -> Group:
         """See `limits.Cgroups`."""
-        return TaggedGroup(tag_text(name) or name, Limits(()))
+        return TaggedGroup(tag_text(name) or name, limits or Limits(()))
 
     def find(self, prefix: str) -> Collection[str]:
         """See `limits.Cgroups`: nothing outlives its processes."""

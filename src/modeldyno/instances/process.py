@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import shutil
-import signal
-import subprocess
 from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ from pathlib import Path
 from modeldyno.domain.errors import HostCannot, ModelFault
 from modeldyno.domain.host import Cgroup, Host
 from modeldyno.domain.trial import Flag, Placement
+from modeldyno.instances.adoption import Ledger, Process, adopted, how_it_ended, read_ledger, write_ledger
 from modeldyno.instances.cgroups import find_cgroups
 from modeldyno.instances.contract import free_port, mebibytes, server_environment, size_flags
 from modeldyno.instances.host import read_host
@@ -24,11 +22,10 @@ from modeldyno.instances.limits import Cgroups, Group, Limits
 from modeldyno.instances.naming import directory_name, owner_prefix, tag_text
 from modeldyno.instances.no_cgroup import kill_tagged
 from modeldyno.instances.prepared import Prepare, Prepared
-from modeldyno.instances.readiness import is_listening, wait_until_ready
+from modeldyno.instances.readiness import HEALTHY, PING_SECONDS, is_listening, ping, wait_until_ready
 from modeldyno.instances.teardown import end_instance
-from modeldyno.ports import DeployRequest, Instance, Usage
+from modeldyno.ports import DeployRequest, Instance, Tag, Usage
 
-_LEDGER = "instance.json"
 _PORT_TRIES = 3
 _TAIL_BYTES = 64 * 1024
 # Chosen: an hour of a talkative server; one that prints in a loop writes gigabytes a second.
@@ -46,7 +43,7 @@ class ProcessInstance:
     flags: dict[Flag, str]
     runtime: str
     effective_environment: dict[str, str]
-    process: subprocess.Popen[bytes]
+    process: Process
     group: Group
     memory_bytes: int | None
     log_path: Path
@@ -68,7 +65,12 @@ class ProcessInstance:
             return f"killed: out of memory{limit}"
         if _free_bytes(self.directory) < self.spare_bytes:
             return f"killed: the disk was nearly full (less than {mebibytes(self.spare_bytes)} MiB were left)"
-        return _how_it_ended(self.process.poll())
+        return how_it_ended(self.process.poll())
+
+    async def ping(self) -> str | None:
+        """See `ports.Instance`."""
+        answer = await ping(int(self.url.rpartition(":")[2]), PING_SECONDS)
+        return None if answer == HEALTHY else answer
 
     def _cut_log(self) -> None:
         """Drop all but the end of what this attempt wrote, when that is too long; the server goes on behind it."""
@@ -122,6 +124,44 @@ class ProcessBackend:
         """See `ports.InstanceBackend`."""
         return self._deployed(request)
 
+    def adopt(self, request: DeployRequest) -> AbstractAsyncContextManager[Instance] | None:
+        """See `ports.InstanceBackend`."""
+        home = Home(self._state_dir / directory_name(request.tag), self._private)
+        ledger = read_ledger(home.path)
+        process = adopted(ledger)
+        if process is None or ledger.tag != str(request.tag):
+            return None
+        self._ports.add(int(ledger.url.rpartition(":")[2]))
+        group = self._cgroups.open(home.path.name, ledger.directories, _limits(request.placement))
+        group.started(process.pid)
+        instance = ProcessInstance(
+            ledger.url,
+            {Flag(flag): words for flag, words in ledger.flags.items()},
+            ledger.runtime,
+            ledger.effective_environment,
+            process,
+            group,
+            request.placement.memory_bytes,
+            request.log_path,
+            ledger.log_start,
+            home.path,
+            ledger.spare_bytes,
+        )
+        return self._adopted(instance)
+
+    @contextlib.asynccontextmanager
+    async def _adopted(self, instance: ProcessInstance) -> AsyncIterator[Instance]:
+        try:
+            yield instance
+        finally:
+            await _to_the_end(instance.group, instance.directory, instance.process)
+            self._ports.discard(int(instance.url.rpartition(":")[2]))
+
+    def discard(self, tag: Tag) -> None:
+        """See `ports.InstanceBackend`."""
+        home = self._state_dir / directory_name(tag)
+        end_instance(self._cgroups.open(home.name, read_ledger(home).directories), home, grace_seconds=0)
+
     def remove_orphans(self, installation: str, worker: str, keep: Collection[str] = ()) -> int:
         """See `ports.InstanceBackend`. Found by directory, by cgroup and by the tag in the environment."""
         prefix = owner_prefix(installation, worker)
@@ -131,7 +171,7 @@ class ProcessBackend:
         orphans = {name for name in names if tag_text(name) not in keep}
         for name in orphans:
             directory = self._state_dir / name
-            end_instance(self._cgroups.open(name, _read_ledger(directory)), directory, grace_seconds=0)
+            end_instance(self._cgroups.open(name, read_ledger(directory).directories), directory, grace_seconds=0)
         return len(orphans) + kill_tagged(f"{installation}/{worker}/", keep)
 
     @contextlib.asynccontextmanager
@@ -181,6 +221,8 @@ class ProcessBackend:
                 min(_SPARE_BYTES, free // 10),
             )
             await _ready(instance, port, request)
+            if request.lasting:
+                write_ledger(home.path, _ledger_of(request, instance))
             yield instance
         finally:
             await _to_the_end(group, home.path, process)
@@ -198,10 +240,11 @@ class ProcessBackend:
 
     def _make_group(self, request: DeployRequest, home: Home) -> Group:
         placement, name = request.placement, home.path.name
-        end_instance(self._cgroups.open(name, _read_ledger(home.path)), home.path, grace_seconds=0)  # of a former life
-        limits = Limits(placement.cores, placement.cpu_quota, placement.memory_bytes)
+        end_instance(
+            self._cgroups.open(name, read_ledger(home.path).directories), home.path, grace_seconds=0
+        )  # of a former life
         try:
-            return self._cgroups.create(name, limits)
+            return self._cgroups.create(name, _limits(placement))
         except OSError as error:
             raise HostCannot(
                 f"This host cannot hold the limits of {request.spec.instance_type.name}: {error}."
@@ -209,8 +252,7 @@ class ProcessBackend:
 
     def _launch(self, request: DeployRequest, prepared: Prepared, port: int, home: Home, group: Group) -> Launch:
         binds = home.make(request.model_dir, request.code_dir)
-        ledger = {"tag": str(request.tag), "directories": group.directories}
-        (home.path / _LEDGER).write_text(json.dumps(ledger))
+        write_ledger(home.path, Ledger(tag=str(request.tag), directories=group.directories))
         return Launch(
             str(request.tag),
             home,
@@ -222,7 +264,12 @@ class ProcessBackend:
             prepared.readable,
             self._hidden,
             request.log_path,
+            request.lasting,
         )
+
+
+def _limits(placement: Placement) -> Limits:
+    return Limits(placement.cores, placement.cpu_quota, placement.memory_bytes)
 
 
 async def _ready(instance: ProcessInstance, port: int, request: DeployRequest) -> None:
@@ -239,7 +286,7 @@ async def _ready(instance: ProcessInstance, port: int, request: DeployRequest) -
         raise _PortTaken(f"Another process answered on port {port}.")
 
 
-async def _to_the_end(group: Group, directory: Path, process: subprocess.Popen[bytes] | None) -> None:
+async def _to_the_end(group: Group, directory: Path, process: Process | None) -> None:
     """Tear down in a thread, which no cancellation reaches; a cancellation meanwhile is raised after it."""
     work = asyncio.get_running_loop().run_in_executor(None, end_instance, group, directory, process)
     cancelled: asyncio.CancelledError | None = None
@@ -257,20 +304,15 @@ def _free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def _how_it_ended(status: int | None) -> str | None:
-    if status is None:
-        return None
-    if status >= 0:
-        return f"exited with status {status}"
-    with contextlib.suppress(ValueError):
-        return f"killed by {signal.Signals(-status).name}"
-    return f"killed by signal {-status}"
-
-
-def _read_ledger(directory: Path) -> dict[str, str]:
-    """Where the groups of an instance are; empty where it is not written (yet)."""
-    try:
-        directories = json.loads((directory / _LEDGER).read_text())["directories"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    return {str(controller): str(path) for controller, path in directories.items()}
+def _ledger_of(request: DeployRequest, instance: ProcessInstance) -> Ledger:
+    return Ledger(
+        tag=str(request.tag),
+        directories=instance.group.directories,
+        pid=instance.process.pid,
+        url=instance.url,
+        flags={flag.value: words for flag, words in instance.flags.items()},
+        runtime=instance.runtime,
+        effective_environment=instance.effective_environment,
+        log_start=instance.log_start,
+        spare_bytes=instance.spare_bytes,
+    )

@@ -20,6 +20,7 @@ from modeldyno.instances.kernel_files import read_text
 T = TypeVar("T")
 
 PING_SECONDS = 2.0
+HEALTHY = "status 200"
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.5
 _LOOK_FOR_DEATH = 0.05
 _LISTEN = "0A"  # TCP_LISTEN, include/net/tcp_states.h
@@ -34,12 +35,12 @@ async def wait_until_ready(port: int, limit_seconds: float, death: Callable[[], 
     end = time.monotonic() + limit_seconds
     pause, answer = _FIRST_PAUSE, "no answer yet"
     while time.monotonic() < end:
-        ping = asyncio.ensure_future(_ping(port, min(PING_SECONDS, max(0.1, end - time.monotonic()))))
+        asked = asyncio.ensure_future(ping(port, min(PING_SECONDS, max(0.1, end - time.monotonic()))))
         try:
-            answer = await _unless_dead(ping, death)
+            answer = await _unless_dead(asked, death)
         finally:
-            ping.cancel()
-        if answer == "status 200":
+            asked.cancel()
+        if answer == HEALTHY:
             return
         await _unless_dead(asyncio.ensure_future(asyncio.sleep(min(pause, max(0.0, end - time.monotonic())))), death)
         pause = min(_LAST_PAUSE, pause * 1.5)
@@ -60,8 +61,8 @@ async def _unless_dead(waiting: asyncio.Future[T], death: Callable[[], str | Non
             return waiting.result()
 
 
-async def _ping(port: int, limit_seconds: float) -> str:
-    """How `/ping` answered, in words; ``status 200`` is the good one."""
+async def ping(port: int, limit_seconds: float) -> str:
+    """How `/ping` answered, in words; `HEALTHY` is the good one."""
     writer = None
     try:
         async with asyncio.timeout(limit_seconds):

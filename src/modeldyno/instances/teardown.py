@@ -9,10 +9,10 @@ import os
 import secrets
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
+from modeldyno.instances.adoption import Process
 from modeldyno.instances.kernel_files import send_signal, wait_until
 from modeldyno.instances.limits import Group
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def end_instance(
-    group: Group, directory: Path, process: subprocess.Popen[bytes] | None = None, grace_seconds: float = GRACE_SECONDS
+    group: Group, directory: Path, process: Process | None = None, grace_seconds: float = GRACE_SECONDS
 ) -> None:
     """End every process of the group, then remove the group and the directory. Blocks until all is gone.
 
@@ -72,7 +72,7 @@ def _flatten(directory: Path) -> None:
     os.rmdir(directory)
 
 
-def _kill(group: Group, process: subprocess.Popen[bytes] | None) -> bool:
+def _kill(group: Group, process: Process | None) -> bool:
     end = time.monotonic() + _KILL_SECONDS
     while not _is_empty(group, process):
         if time.monotonic() > end:
@@ -84,7 +84,7 @@ def _kill(group: Group, process: subprocess.Popen[bytes] | None) -> bool:
     return True
 
 
-def _is_empty(group: Group, process: subprocess.Popen[bytes] | None) -> bool:
+def _is_empty(group: Group, process: Process | None) -> bool:
     return (process is None or process.poll() is not None) and not group.pids()
 
 

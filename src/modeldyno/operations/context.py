@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from modeldyno.domain.catalog import Catalogue
+from modeldyno.domain.experiment import Margins
 from modeldyno.ports import Clock, Entropy, Store
 
 
@@ -14,7 +15,7 @@ class Context:
     """The world of one call. `region` is of the request's credential scope.
 
     `runtimes` are the image names that dyno.toml maps to commands; `documented_limits` enforces the limits that only
-    AWS's documentation states.
+    AWS's documentation states. `margins`: of experiments whose tags set none.
     """
 
     region: str
@@ -25,6 +26,7 @@ class Context:
     catalogue: Catalogue
     runtimes: Collection[str] = field(default_factory=tuple)
     documented_limits: bool = False
+    margins: Margins = field(default_factory=Margins)
 
     def now(self) -> float:
         """Seconds since the Unix epoch, in whole milliseconds as answers show it: a time that was read back from an

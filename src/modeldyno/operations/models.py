@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 from modeldyno.domain.errors import InvalidRequest, ResourceInUse, ResourceNotFound, UnsupportedRequest
 from modeldyno.domain.names import arn_of
 from modeldyno.domain.resource import Kind, Resource
 from modeldyno.operations.context import Context
-from modeldyno.operations.pagination import query, write_token
+from modeldyno.operations.pagination import at_or_after, query, write_token
 from modeldyno.operations.shapes import Shape, name, strings, struct, structs, text, without
 from modeldyno.operations.sources import (
     container_of,
@@ -67,10 +64,7 @@ def describe(context: Context, params: Shape) -> Shape:
 def list_models(context: Context, params: Shape) -> Shape:
     """Models of the region, newest first unless asked otherwise."""
     refuse_unsupported("ListModels", params)
-    asked = query(context, "ListModels", params, order="Descending")
-    if asked.created_after is not None:
-        # Source: "a creation time greater than or equal to the specified time" (botocore, ListModelsInput).
-        asked = replace(asked, created_after=math.nextafter(asked.created_after, -math.inf))
+    asked = at_or_after(query(context, "ListModels", params, order="Descending"))
     page = context.store.find_resources(Kind.MODEL, asked)
     rows = [{"ModelName": it.name, "ModelArn": it.arn, "CreationTime": it.created_at} for it in page.items]
     return {"Models": rows, "NextToken": write_token(context, "ListModels", params, page.next)}

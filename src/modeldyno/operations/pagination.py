@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from modeldyno.domain.errors import InvalidRequest
@@ -54,6 +55,16 @@ def query(
         after=read_token(context, operation, params, str if sort_by in ("name", "status") else float),
         limit=integer(params, "MaxResults") or DEFAULT_PAGE,
     )
+
+
+def at_or_after(asked: Query) -> Query:
+    """The question with bounds that take in the very moment they name. **Source:** "greater than or equal to the
+    specified time" (botocore, ListModelsInput and other lists)."""
+
+    def lowered(bound: float | None) -> float | None:
+        return None if bound is None else math.nextafter(bound, -math.inf)
+
+    return replace(asked, created_after=lowered(asked.created_after), modified_after=lowered(asked.modified_after))
 
 
 def write_token(context: Context, operation: str, params: Shape, after: Cursor | None) -> str | None:

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from modeldyno.operations import models, package_groups, packages, recommendations, tags
+from modeldyno.operations import (
+    endpoint_configs,
+    endpoints,
+    experiments,
+    models,
+    package_groups,
+    packages,
+    recommendations,
+    tags,
+)
 from modeldyno.operations.context import Context
 from modeldyno.operations.unsupported import PACKAGE_CONTAINER, missing_of
 
@@ -49,6 +58,23 @@ _HANDLERS: dict[str, Handler] = {
     "UpdateModelPackage": packages.update,
     "ListModelPackages": packages.list_packages,
     "DeleteModelPackage": packages.delete,
+    "CreateEndpointConfig": endpoint_configs.create,
+    "DescribeEndpointConfig": endpoint_configs.describe,
+    "ListEndpointConfigs": endpoint_configs.list_configs,
+    "DeleteEndpointConfig": endpoint_configs.delete,
+    "CreateEndpoint": endpoints.create,
+    "DescribeEndpoint": endpoints.describe,
+    "UpdateEndpoint": endpoints.update,
+    "UpdateEndpointWeightsAndCapacities": endpoints.update_weights,
+    "ListEndpoints": endpoints.list_endpoints,
+    "DeleteEndpoint": endpoints.delete,
+    "CreateInferenceExperiment": experiments.create,
+    "DescribeInferenceExperiment": experiments.describe,
+    "UpdateInferenceExperiment": experiments.update,
+    "StartInferenceExperiment": experiments.start,
+    "StopInferenceExperiment": experiments.stop,
+    "DeleteInferenceExperiment": experiments.delete,
+    "ListInferenceExperiments": experiments.list_experiments,
     "AddTags": tags.add,
     "ListTags": tags.list_tags,
     "DeleteTags": tags.delete,

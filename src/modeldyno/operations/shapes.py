@@ -49,10 +49,15 @@ def integer(of: Shape, member: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def seconds(of: Shape, member: str) -> float | None:
-    """A timestamp in seconds since the Unix epoch; None when absent."""
+def number(of: Shape, member: str) -> float | None:
+    """A number; None when absent."""
     value = of.get(member)
     return float(value) if isinstance(value, int | float) else None
+
+
+def seconds(of: Shape, member: str) -> float | None:
+    """A timestamp in seconds since the Unix epoch; None when absent."""
+    return number(of, member)
 
 
 def without(of: Shape, *members: str) -> Shape:

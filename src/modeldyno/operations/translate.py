@@ -67,7 +67,7 @@ def job_spec(context: Context, params: Shape) -> Translation:
     limits = struct(config, "ResourceLimit")
     spec = JobSpec(
         job_type=job_type,
-        model=_model(context, source, model_name, registered_arn),
+        model=model_source(context, source, model_name, registered_arn),
         payload=_payload(source),
         rules=rules,
         supported_instance_types=source.instance_types,
@@ -247,7 +247,12 @@ def _ranges(parameters: list[Shape], place: int, problems: list[str]) -> dict[st
     return ranges
 
 
-def _model(context: Context, source: Source, model_name: str | None, package_arn: str | None) -> ModelSource:
+def model_source(context: Context, source: Source, model_name: str | None, package_arn: str | None) -> ModelSource:
+    """What is deployed of a source.
+
+    Raises:
+        InvalidRequest: nothing here can run it; the message says what would do.
+    """
     model = ModelSource(
         image=source.image,
         model_data_url=source.model_data_url,

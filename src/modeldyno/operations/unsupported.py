@@ -9,23 +9,12 @@ docs/reference/operations.md and in a job's log.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from modeldyno.domain.errors import UnsupportedRequest
+from modeldyno.operations.refusals import KMS, NO_ISOLATION, SERVERLESS, VPC, Refusal
 from modeldyno.operations.shapes import Shape
+from modeldyno.operations.unsupported_hosting import HOSTING_ACCEPTED, HOSTING_EFFECTLESS, HOSTING_REFUSED
 
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a member is refused. `values`: only these values are; None: any."""
-
-    reason: str
-    values: frozenset[object] | None = None
-
-
-_KMS = Refusal("Dyno encrypts nothing; use an encrypted disk or bucket")
-_VPC = Refusal("Dyno runs model servers on its own host, in no VPC")
-_SERVERLESS = Refusal("serverless inference is not simulated")
 _SPECIFICATION = Refusal("only a package's InferenceSpecification is measured, not additional ones")
 _UNPACKED = Refusal("a model must be a single tar.gz object (S3Object, Gzip)")
 _PIPELINE = Refusal("inference pipelines and multi-container models are not supported")
@@ -195,26 +184,27 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
         "IsCheckpoint",
         "BaseModel.*",
     ),
+    **HOSTING_ACCEPTED,
 }
 
 REFUSED: dict[str, dict[str, Refusal]] = {
     "CreateInferenceRecommendationsJob": {
         "InputConfig.Endpoints": Refusal("existing endpoints are not measured"),
-        "InputConfig.VpcConfig": _VPC,
-        "InputConfig.VolumeKmsKeyId": _KMS,
-        "InputConfig.EndpointConfigurations[].ServerlessConfig": _SERVERLESS,
+        "InputConfig.VpcConfig": VPC,
+        "InputConfig.VolumeKmsKeyId": KMS,
+        "InputConfig.EndpointConfigurations[].ServerlessConfig": SERVERLESS,
         "InputConfig.EndpointConfigurations[].InferenceSpecificationName": _SPECIFICATION,
-        "InputConfig.ContainerConfig.SupportedEndpointType": Refusal(_SERVERLESS.reason, frozenset({"Serverless"})),
+        "InputConfig.ContainerConfig.SupportedEndpointType": Refusal(SERVERLESS.reason, frozenset({"Serverless"})),
         "InputConfig.ContainerConfig.DataInputConfig": Refusal("models are not compiled with Neo"),
-        "OutputConfig.KmsKeyId": _KMS,
+        "OutputConfig.KmsKeyId": KMS,
         "OutputConfig.CompiledOutputConfig": Refusal("models are not compiled with Neo"),
     },
     "CreateModel": {
         **{f"PrimaryContainer.{path}": refusal for path, refusal in _CONTAINER_REFUSED.items()},
         **{f"Containers[].{path}": refusal for path, refusal in _CONTAINER_REFUSED.items()},
-        "VpcConfig": _VPC,
+        "VpcConfig": VPC,
         "InferenceExecutionConfig.Mode": Refusal(_PIPELINE.reason, frozenset({"Direct"})),
-        "EnableNetworkIsolation": Refusal("a model server's network is not cut off", frozenset({True})),
+        "EnableNetworkIsolation": NO_ISOLATION,
     },
     "CreateModelPackageGroup": {"ManagedConfiguration": _STORAGE},
     "ListModelPackageGroups": {
@@ -224,7 +214,7 @@ REFUSED: dict[str, dict[str, Refusal]] = {
         "ValidationSpecification": Refusal("validation jobs are not run"),
         "SourceAlgorithmSpecification": Refusal("there are no algorithm resources"),
         "CertifyForMarketplace": Refusal(_MARKETPLACE.reason, frozenset({True})),
-        "SecurityConfig": _KMS,
+        "SecurityConfig": KMS,
         "ManagedStorageType": _STORAGE,
     },
     PACKAGE_CONTAINER: {
@@ -234,6 +224,7 @@ REFUSED: dict[str, dict[str, Refusal]] = {
         "AdditionalS3DataSource": Refusal("additional model data is not mounted"),
         "ModelDataETag": Refusal("entity tags are not compared"),
     },
+    **HOSTING_REFUSED,
 }
 
 EFFECTLESS: dict[str, dict[str, str]] = {
@@ -245,6 +236,7 @@ EFFECTLESS: dict[str, dict[str, str]] = {
         "NearestModelName": "every candidate is measured, none is guessed",
         "ModelInput.DataInputConfig": "models are not compiled with Neo",
     },
+    **HOSTING_EFFECTLESS,
 }
 
 
@@ -272,7 +264,7 @@ def missing_of(operation: str) -> str:
     refused = [
         path if refusal.values is None else f"{path}={','.join(map(str, refusal.values))}"
         for path, refusal in REFUSED.get(operation, {}).items()
-        if not path.startswith("Containers[]")  # as of PrimaryContainer
+        if not path.startswith(("Containers[]", "ShadowProductionVariants[]"))  # as of the other
     ]
     without_effect = [f"{path} ({why})" for path, why in EFFECTLESS.get(operation, {}).items()]
     parts = []

@@ -5,9 +5,11 @@ Every implementation and every fake shipped in `modeldyno.testing` passes the co
 threads; instances and load are asynchronous and stay on the loop that made them.
 """
 
+from modeldyno.ports.hosting import Event, HostingStore
 from modeldyno.ports.instances import DeployRequest, Instance, InstanceBackend, Tag, Usage
 from modeldyno.ports.load import LoadGenerator, LoadSession, LoadTarget
 from modeldyno.ports.objects import ArchiveFacts, ArchiveLimits, ObjectStore
+from modeldyno.ports.spool import SpoolSource
 from modeldyno.ports.store import Claim, JobPage, LogLine, Page, Place, Store
 from modeldyno.ports.surroundings import Clock, Entropy
 
@@ -18,6 +20,8 @@ __all__ = [
     "Clock",
     "DeployRequest",
     "Entropy",
+    "Event",
+    "HostingStore",
     "Instance",
     "InstanceBackend",
     "JobPage",
@@ -28,6 +32,7 @@ __all__ = [
     "ObjectStore",
     "Page",
     "Place",
+    "SpoolSource",
     "Store",
     "Tag",
     "Usage",

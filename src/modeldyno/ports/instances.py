@@ -36,7 +36,8 @@ class DeployRequest:
     own ``code/``. log_path: where its output goes (appended,
     never a pipe).
     environment: what the user and the plan set; the backend adds the container contract's own variables.
-    startup_seconds: how long until `/ping` must answer 200.
+    startup_seconds: how long until `/ping` must answer 200. lasting: the server outlives this process when that is
+    killed, and can be adopted by the next.
     """
 
     tag: Tag
@@ -48,6 +49,7 @@ class DeployRequest:
     environment: dict[str, str]
     log_path: Path
     startup_seconds: float
+    lasting: bool = False
     on_progress: Callable[[str], None] = field(default=lambda text: None)
 
 
@@ -98,6 +100,10 @@ class Instance(Protocol):
         (512 MiB)``)."""
         ...
 
+    async def ping(self) -> str | None:
+        """Ask `/ping` once, for 2 s at most: None when it answers 200, else how it answered, in words."""
+        ...
+
     def log_tail(self, lines: int = 30) -> str:
         """The last lines of its log."""
         ...
@@ -120,6 +126,15 @@ class InstanceBackend(Protocol):
         Raises:
             HostCannot, ModelFault, InputFault: with the reason, and the log's tail where the model is at fault.
         """
+        ...
+
+    def adopt(self, request: DeployRequest) -> AbstractAsyncContextManager[Instance] | None:
+        """The server that a `lasting` request with this tag started in a former life and that was ready; None where
+        there is none, or it has ended. Leaving the context ends it, as of `deploy`."""
+        ...
+
+    def discard(self, tag: Tag) -> None:
+        """End and clean up what is left of a server that cannot be adopted: it may have left processes behind."""
         ...
 
     def remove_orphans(self, installation: str, worker: str, keep: Collection[str] = ()) -> int:

@@ -11,6 +11,7 @@ from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.resource import Cursor, Kind, Query, Resource
 from modeldyno.domain.trial import Placement, Trial, TrialResult, TrialSpec, TrialStatus
+from modeldyno.ports.hosting import HostingStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Claim:
 Place = Callable[[Trial, Sequence[Placement]], Placement | None]
 
 
-class Store(Protocol):
+class Store(HostingStore, Protocol):
     """Where facts are kept. Every method is one transaction; each retries on a lost connection.
 
     Raises `ResourceInUse` / `ResourceNotFound` (domain.errors) with plain messages; operations reword them for

@@ -20,6 +20,10 @@ class Clock(Protocol):
         """Wait. Cancellable at any moment."""
         ...
 
+    def pause(self, seconds: float) -> None:
+        """Wait, in a thread that may be blocked."""
+        ...
+
 
 class Entropy(Protocol):
     """What must not repeat."""

@@ -4,6 +4,9 @@ Only this machine is served, so a page in a browser is the stranger to keep out.
 loopback (DNS rebinding) is seen by its Host header; a script of another origin cannot send X-Amz-Target without a
 preflight, which is never granted.
 
+Requests below ``/endpoints/`` are inference: they are handed to the data plane as they come, after the same look at the
+Host header. GET ``/metrics`` is Prometheus'.
+
 A client that trickles its headers costs a socket and some bytes in the event loop (uvicorn), no thread; one that
 trickles its body is answered 408 after `body_seconds`. A client that goes away ends its request, nothing else.
 """
@@ -16,6 +19,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -26,12 +30,19 @@ from modeldyno.wire.faults import Fault, answer_headers, fault, fault_headers
 
 Dispatch = Callable[[str, str, dict[str, Any]], Mapping[str, Any] | None]
 Health = Callable[[], Mapping[str, Any]]
+Metrics = Callable[[], bytes]
 _Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
+DataPlane = Callable[[Mapping[str, Any], _Receive, _Send], Awaitable[None]]
 
 _OWN_NAMES = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _JSON = {"Content-Type": "application/json"}
-_WHAT_EXISTS = "There are POST / (SageMaker's control plane, by X-Amz-Target) and GET /health."
+_PROMETHEUS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+_INFERENCE = "/endpoints/"
+_WHAT_EXISTS = (
+    "There are POST / (SageMaker's control plane, by X-Amz-Target), POST /endpoints/NAME/invocations, GET /metrics and "
+    "GET /health."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +77,27 @@ Step = Callable[[Exchange], Awaitable[Answer | None]]
 class App:
     """The front door as an ASGI application. `steps` are tried in order; the first answer is sent."""
 
-    def __init__(self, dispatch: Dispatch, health: Health, body_limit_bytes: int, body_seconds: float, threads: int):
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        health: Health,
+        body_limit_bytes: int,
+        body_seconds: float,
+        threads: int,
+        data_plane: DataPlane | None,
+        metrics: Metrics | None,
+    ):
         self._dispatch = dispatch
         self._health = health
+        self._data_plane = data_plane
+        self._metrics = metrics
         self._body_limit_bytes = body_limit_bytes
         self._body_seconds = body_seconds
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
         self.steps: tuple[Step, ...] = (
             self.refuse_foreign_host,
             self.answer_health,
+            self.answer_metrics,
             self.refuse_other_routes,
             self.read_body,
             self.answer_call,
@@ -84,6 +107,9 @@ class App:
         """ASGI 3."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
+        elif self._is_inference(scope):
+            assert self._data_plane is not None
+            await self._data_plane(scope, receive, send)
         elif scope["type"] == "http":
             exchange = _exchange(scope, receive)
             try:
@@ -91,6 +117,13 @@ class App:
             except _ClientGone:
                 return
             await _send(answer, send, head=exchange.method == "HEAD")
+
+    def _is_inference(self, scope: Mapping[str, Any]) -> bool:
+        """Whether it goes to the data plane; one with a foreign Host is left to the steps, which refuse it."""
+        if self._data_plane is None or scope["type"] != "http" or not scope["path"].startswith(_INFERENCE):
+            return False
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        return len(hosts) == 1 and _is_own(hosts[0])
 
     async def _answer(self, exchange: Exchange) -> Answer:
         for step in self.steps:
@@ -116,9 +149,16 @@ class App:
         state = await asyncio.get_running_loop().run_in_executor(self._pool, self._health)
         return Answer(200, msgspec.json.encode(state), dict(_JSON))
 
+    async def answer_metrics(self, exchange: Exchange) -> Answer | None:
+        """200 and the metrics of endpoints to GET /metrics."""
+        if self._metrics is None or exchange.path != "/metrics" or exchange.method not in ("GET", "HEAD"):
+            return None
+        text = await asyncio.get_running_loop().run_in_executor(self._pool, self._metrics)
+        return Answer(200, text, dict(_PROMETHEUS))
+
     async def refuse_other_routes(self, exchange: Exchange) -> Answer | None:
         """404 for paths that are not there, 405 for other methods."""
-        if exchange.path not in ("/", "/health"):
+        if exchange.path not in ("/", "/health", "/metrics"):
             text = f"Nothing is at {exchange.path[:256]}. {_WHAT_EXISTS}"
             return _refusal(exchange, 404, "NotFoundException", text)
         if (exchange.method, exchange.path) != ("POST", "/"):
@@ -190,14 +230,22 @@ def make_app(
     body_limit_bytes: int = 8 * 1024**2,
     body_seconds: float = 30.0,
     threads: int = 4,
+    data_plane: DataPlane | None = None,
+    metrics: Metrics | None = None,
 ) -> App:
     """The front door over `dispatch` (region, operation, typed parameters -> result; called in one of `threads`
-    threads) and `health` (its state, called likewise).
+    threads) and `health` (its state, called likewise). `data_plane`: the ASGI application for inference; `metrics`: in
+    Prometheus' format.
 
     `dispatch` validates. What it raises is answered as `wire.faults` has it: a `RequestError` with 400, anything else
     with 500, an id and a line in the log.
     """
-    return App(dispatch, health, body_limit_bytes, body_seconds, threads)
+    return App(dispatch, health, body_limit_bytes, body_seconds, threads, data_plane, metrics)
+
+
+@lru_cache(maxsize=256)
+def _is_own(host: bytes) -> bool:
+    return _OWN_NAMES.fullmatch(host.decode("latin-1").strip()) is not None
 
 
 def _exchange(scope: Mapping[str, Any], receive: _Receive) -> Exchange:

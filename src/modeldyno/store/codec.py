@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 from sqlalchemy import Row
 
+from modeldyno.domain.endpoint import Endpoint, Server
+from modeldyno.domain.evidence import Evidence
+from modeldyno.domain.experiment import Experiment
 from modeldyno.domain.job import Job, JobSpec, JobStatus
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.resource import Kind, Resource
@@ -20,6 +24,11 @@ _tags = msgspec.json.Decoder(dict[str, str])
 _trial_spec = msgspec.json.Decoder(TrialSpec)
 _placement = msgspec.json.Decoder(Placement)
 _result = msgspec.json.Decoder(TrialResult)
+_endpoint = msgspec.json.Decoder(Endpoint)
+_experiment = msgspec.json.Decoder(Experiment)
+_server = msgspec.json.Decoder(Server)
+_counts = msgspec.json.Decoder(dict[str, int])
+_evidence = msgspec.msgpack.Decoder(Evidence)
 _window = msgspec.msgpack.Decoder(Window)
 _JOB_COLUMNS = tuple(jobs.c.keys())
 
@@ -156,3 +165,71 @@ def window_bytes(window: Window) -> bytes:
 def window_of(data: bytes) -> Window:
     """A stored window."""
     return _window.decode(data)
+
+
+def endpoint_of(row: Row[Any]) -> Endpoint:
+    """A row of `resources` that is an endpoint."""
+    return _endpoint.decode(row.document)
+
+
+def endpoint_values(endpoint: Endpoint) -> dict[str, object]:
+    """The columns of an endpoint; lists filter and sort by them."""
+    return _state_values(Kind.ENDPOINT, endpoint)
+
+
+def experiment_of(row: Row[Any]) -> Experiment:
+    """A row of `resources` that is an experiment."""
+    return _experiment.decode(row.document)
+
+
+def experiment_values(experiment: Experiment) -> dict[str, object]:
+    """The columns of an experiment; lists filter and sort by them."""
+    return _state_values(Kind.EXPERIMENT, experiment)
+
+
+def _state_values(kind: Kind, state: Endpoint | Experiment) -> dict[str, object]:
+    return {
+        "kind": kind.value,
+        "region": state.region,
+        "name": state.name,
+        "arn": state.arn,
+        "status": state.status.value,
+        "created_at": state.created_at,
+        "modified_at": state.modified_at,
+        "parent": None,
+        "version": None,
+        "labels": {},
+        "document": json_text(state),
+    }
+
+
+def server_of(row: Row[Any]) -> Server:
+    """A row of `servers`. What claims and leases compare stands in columns; they are the truth."""
+    server = _server.decode(row.server)
+    return replace(server, attempt=row.attempt, worker_id=row.worker_id, lease_expires_at=row.lease_expires_at)
+
+
+def server_values(server: Server) -> dict[str, object]:
+    """The columns of a server, but for its id."""
+    return {
+        "endpoint_id": server.endpoint_id,
+        "attempt": server.attempt,
+        "worker_id": server.worker_id,
+        "lease_expires_at": server.lease_expires_at,
+        "server": plain(json_text(server)),
+    }
+
+
+def counts_of(text: str) -> dict[str, int]:
+    """Stored counts."""
+    return _counts.decode(text)
+
+
+def evidence_of(data: bytes | None) -> Evidence | None:
+    """Stored evidence; None where there is none yet."""
+    return _evidence.decode(data) if data else None
+
+
+def evidence_bytes(evidence: Evidence) -> bytes:
+    """Evidence, compactly: its histograms have integer keys, which JSON has not."""
+    return msgspec.msgpack.encode(evidence)

@@ -19,7 +19,7 @@ from modeldyno.store.codec import job_of, json_text, placement_of, plain, plain_
 from modeldyno.store.database import insert_into
 from modeldyno.store.jobs import claimable, live
 from modeldyno.store.queries import Queries
-from modeldyno.store.tables import installation, jobs, trials, windows, workers
+from modeldyno.store.tables import installation, jobs, servers, trials, windows, workers
 
 _RUNNING = TrialStatus.IN_PROGRESS.value
 _NOBODYS = {"worker_id": None, "lease_expires_at": None, "placement": None}
@@ -42,6 +42,7 @@ class LeaseQueries(Queries):
             statement = insert_into(connection, workers).values(id=worker_id, **facts)
             connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=facts))
             connection.execute(update(trials).where(_held_by(worker_id)).values(lease_expires_at=until))
+            connection.execute(update(servers).where(servers.c.worker_id == worker_id).values(lease_expires_at=until))
 
         self._database.write(work)
 

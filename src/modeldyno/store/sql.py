@@ -9,6 +9,8 @@ from sqlalchemy.exc import ArgumentError
 
 from modeldyno.domain.errors import ServiceError
 from modeldyno.store.database import Database, make_engine
+from modeldyno.store.experiments import ExperimentQueries
+from modeldyno.store.hosting import EndpointQueries, FrontQueries
 from modeldyno.store.jobs import JobQueries
 from modeldyno.store.leases import LeaseQueries
 from modeldyno.store.records import RecordQueries
@@ -16,7 +18,16 @@ from modeldyno.store.resources import ResourceQueries, TagQueries
 from modeldyno.store.schema import ready
 
 
-class SqlStore(ResourceQueries, TagQueries, JobQueries, LeaseQueries, RecordQueries):
+class SqlStore(
+    ResourceQueries,
+    TagQueries,
+    JobQueries,
+    LeaseQueries,
+    RecordQueries,
+    EndpointQueries,
+    FrontQueries,
+    ExperimentQueries,
+):
     """Facts in SQLite or PostgreSQL. Safe to use from many threads and processes at once."""
 
     def __init__(self, database: Database, installation: str) -> None:

@@ -156,3 +156,73 @@ workers = Table(
     Column("lease_expires_at", Double, nullable=False),
     Column("host", Text, nullable=False),
 )
+
+# Since revision 0003. One row a hosted model server; the endpoint itself is one of `resources`.
+servers = Table(
+    "servers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("endpoint_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("worker_id", Text),
+    Column("lease_expires_at", Double),
+    Column("server", Text, nullable=False),
+    Index(None, "endpoint_id"),
+    Index(None, "worker_id"),
+)
+
+# Who answers inference requests, and how new the routes are that it goes by. `busy`: ids of servers it still uses.
+fronts = Table(
+    "fronts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("routes_version", BigInteger, nullable=False),
+    Column("lease_expires_at", Double, nullable=False),
+    Column("busy", Text, nullable=False),
+)
+
+# Whole numbers that only grow: `routes` with every change that requests may go by.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+# The story of whatever has an ARN and is no job.
+events = Table(
+    "events",
+    metadata,
+    Column("row", ROW, primary_key=True, autoincrement=True),
+    Column("arn", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("message", Text, nullable=False),
+    Index(None, "arn", "row"),
+    sqlite_autoincrement=True,
+)
+
+# How requests to an experiment's endpoint ended, by who answered them (one life of one front).
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("experiment", Text, primary_key=True),
+    Column("front_life", Text, primary_key=True),
+    Column("ended", Boolean, nullable=False),
+    Column("counts", Text, nullable=False),
+)
+
+# What the pairs of an experiment have shown so far, and which spool segments are in it.
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("experiment", Text, primary_key=True),
+    Column("modified_at", Double, nullable=False),
+    Column("evidence", LargeBinary, nullable=False),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("taken_at", Double, nullable=False),
+)

@@ -26,6 +26,10 @@ class FastClock:
         """Wait `seconds` of this clock."""
         await asyncio.sleep(seconds / self._factor)
 
+    def pause(self, seconds: float) -> None:
+        """Wait, in a thread."""
+        time.sleep(seconds / self._factor)
+
 
 class ManualClock:
     """A clock that stands still until it is told (`ports.Clock`); `sleep` only moves it on."""

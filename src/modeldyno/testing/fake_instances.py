@@ -19,7 +19,7 @@ A_HOST = Host("fake", cores=(0, 1, 2, 3), memory_mib=16384, architecture="x86_64
 
 @dataclass(slots=True)
 class FakeInstance:
-    """One pretended server. Change `used` and call `die` as the test goes."""
+    """One pretended server. Change `used` and `ill`, and call `die`, as the test goes."""
 
     url: str
     log: str = ""
@@ -28,6 +28,11 @@ class FakeInstance:
     effective_environment: dict[str, str] = field(default_factory=dict)
     used: Usage = field(default_factory=lambda: Usage(cpu_seconds=0.0, memory_bytes=1024**2))
     ended: str | None = None
+    ill: str | None = None
+
+    async def ping(self) -> str | None:
+        """`ill`."""
+        return self.ill
 
     def usage(self) -> Usage:
         """`used`."""
@@ -49,7 +54,8 @@ class FakeInstance:
 class FakeBackend:
     """Pretended servers (`ports.InstanceBackend`). BEHAVIOUR in a request's environment says how each behaves.
 
-    `requests` holds every deploy asked for, `live` the instances by `str(tag)`; `orphans` is what a crash left.
+    `requests` holds every deploy asked for, `live` the instances by `str(tag)`; `orphans` is what a crash left. A
+    lasting server that was ready is left in `lasting` when its task is dropped by `crash`.
     """
 
     def __init__(
@@ -64,6 +70,25 @@ class FakeBackend:
         self.requests: list[DeployRequest] = []
         self.live: dict[str, FakeInstance] = {}
         self.orphans: set[Tag] = set()
+        self.discarded: list[Tag] = []
+        self.lasting: dict[str, FakeInstance] = {}
+
+    def crash(self) -> None:
+        """Forget the living; lasting ones go on without us, and can be adopted."""
+        self.lasting, self.live = dict(self.live), {}
+
+    def adopt(self, request: DeployRequest) -> AbstractAsyncContextManager[Instance] | None:
+        """See `ports.InstanceBackend`."""
+        instance = self.lasting.pop(str(request.tag), None)
+        return None if instance is None or instance.ended is not None else self._adopted(request, instance)
+
+    @contextlib.asynccontextmanager
+    async def _adopted(self, request: DeployRequest, instance: FakeInstance) -> AsyncIterator[Instance]:
+        self.live[str(request.tag)] = instance
+        try:
+            yield instance
+        finally:
+            self.live.pop(str(request.tag), None)
 
     def host(self) -> Host:
         """The host it was given."""
@@ -72,6 +97,11 @@ class FakeBackend:
     def deploy(self, request: DeployRequest) -> AbstractAsyncContextManager[Instance]:
         """See `ports.InstanceBackend`."""
         return self._deployed(request)
+
+    def discard(self, tag: Tag) -> None:
+        """See `ports.InstanceBackend`."""
+        self.orphans.discard(tag)
+        self.discarded.append(tag)
 
     def remove_orphans(self, installation: str, worker: str, keep: Collection[str] = ()) -> int:
         """See `ports.InstanceBackend`."""
@@ -89,7 +119,7 @@ class FakeBackend:
             await self._begin(Behaviour(request.environment.get("BEHAVIOUR", "healthy")), request)
             yield instance
         finally:
-            del self.live[str(request.tag)]
+            self.live.pop(str(request.tag), None)
 
     async def _begin(self, behaviour: Behaviour, request: DeployRequest) -> None:
         limit = f"within {request.startup_seconds:g} s; the last try"

@@ -41,16 +41,22 @@ def render_report(result: Document, target_per_minute: float | None = None) -> s
     )
 
 
-@cache
-def _template() -> Template:
-    environment = Environment(
+def environment() -> Environment:
+    """How pages are made: what is inserted is escaped, and an unknown name is a defect."""
+    return Environment(
         loader=PackageLoader("modeldyno.ui"),
         autoescape=select_autoescape(["html", "j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+
+
+@cache
+def _template() -> Template:
+    made = environment()
+    made.globals |= {"own": own}
+    made.filters |= {
         "count": words.count,
         "ms": words.milliseconds,
         "percent": words.percent,
@@ -63,7 +69,7 @@ def _template() -> Template:
         "moment": _moment,
         "breakable": _breakable,
     }
-    environment.globals |= {
+    made.globals |= {
         "per_million": words.per_million,
         "cost_label": words.cost_label,
         "plural": words.plural,
@@ -74,12 +80,11 @@ def _template() -> Template:
         "least": words.least,
         "between_ms": words.between_ms,
         "plus_minus": words.plus_minus,
-        "own": _own,
     }
-    return environment.get_template("report.html.j2")
+    return made.get_template("report.html.j2")
 
 
-def _own(path: str) -> Markup:
+def own(path: str) -> Markup:
     """A file of this room, as it stands: only what is shipped with Dyno is ever trusted as markup."""
     return Markup((files("modeldyno.ui") / path).read_text(encoding="utf-8"))
 

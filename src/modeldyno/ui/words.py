@@ -273,3 +273,8 @@ def log_lines(tail: str) -> list[str]:
     """The lines of a log's end; one that comes again and again stands once, with how often."""
     counted = [(line, len(list(same))) for line, same in groupby(tail.splitlines()) if line.strip()]
     return [line if times == 1 else f"{line} ({times} times)" for line, times in counted]
+
+
+def printable(text: str) -> str:
+    """A foreign text on one line, without what a terminal would obey: such characters are told by their escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

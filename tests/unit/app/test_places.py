@@ -21,6 +21,8 @@ def test_logs_and_results_of_old_jobs_go_and_those_of_new_ones_stay(tmp_path: Pa
     new = [made(places.trial_log("r", "new", 0), 300.0), made(places.result("r", "new"), 300.0)]
     mixed = [made(places.trial_log("r", "mixed", 0), 100.0), made(places.trial_log("r", "mixed", 1), 300.0)]
     worker_log = made(places.logs / "worker.log", 100.0)
+    old.append(made(places.server_log("r", "gone", "main", 0), 100.0))
+    new.append(made(places.server_log("r", "serves", "main", 0), 300.0))
     places.prune(200.0)
     assert not any(path.exists() for path in old)
     assert all(path.exists() for path in [*new, *mixed, worker_log])

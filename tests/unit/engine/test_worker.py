@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from modeldyno.domain.errors import StoreUnreachable
 from modeldyno.domain.job import Candidate, JobStatus, JobType, LatencyThreshold, StoppingRules
 from modeldyno.domain.traffic import Phase, Traffic
 from modeldyno.domain.trial import Placement, TrialSpec, TrialStatus
+from modeldyno.engine.materials import Materials
 from modeldyno.engine.worker import MOST_ATTEMPTS
 from modeldyno.ports import Claim, Tag
 from modeldyno.testing.clock import FastClock
@@ -339,6 +341,33 @@ async def test_two_jobs_wait_for_each_other_on_a_full_host(world: World) -> None
     async with world.worker():
         assert (await world.ended("second")).status is JobStatus.COMPLETED
     assert world.job("first").status is JobStatus.COMPLETED
+
+
+async def test_a_job_that_is_planned_while_the_active_ones_are_read_keeps_its_files(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    active, keep_only = world.store.active_jobs, Materials.keep_only
+    dropped: list[JobStatus] = []
+
+    def stale() -> object:
+        rows = active()
+        until = time.monotonic() + 1.0
+        while world.job().status is JobStatus.PENDING and time.monotonic() < until:
+            time.sleep(0.005)
+        time.sleep(0.05)  # and its planning is done
+        return rows
+
+    def kept(materials: Materials, ids: Collection[str]) -> None:
+        if world.job().id not in ids:
+            dropped.append(world.job().status)
+        keep_only(materials, ids)
+
+    monkeypatch.setattr(world.store, "active_jobs", stale)
+    monkeypatch.setattr(Materials, "keep_only", kept)
+    world.submit()
+    async with world.worker():
+        await world.ended()
+    assert JobStatus.IN_PROGRESS not in dropped
 
 
 async def test_nothing_of_an_ended_job_is_left_in_the_work_directory(world: World) -> None:

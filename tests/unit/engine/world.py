@@ -99,6 +99,8 @@ class World:
             permit=self.permit,
             work_dir=self.root / "work",
             log_path=lambda job, index: self.root / f"{job.name}-{index}.log",
+            hosted_dir=self.root / "hosted",
+            server_log=lambda server: self.root / f"{server.id}.log",
             publish=self.publish,
             is_published=lambda job: job.name in self.published,
             prune_files=lambda before: None,
@@ -128,10 +130,12 @@ class World:
         return self.store.trials(name)
 
     @contextlib.asynccontextmanager
-    async def worker(self, worker_id: str = "w1", store: Store | None = None) -> AsyncIterator[asyncio.Task[None]]:
+    async def worker(
+        self, worker_id: str = "w1", store: Store | None = None, *, hosts: bool = False
+    ) -> AsyncIterator[asyncio.Task[None]]:
         """A running worker, ended cleanly."""
         stop = asyncio.Event()
-        task = asyncio.create_task(Worker(self.parts(store), worker_id).run(stop))
+        task = asyncio.create_task(Worker(self.parts(store), worker_id, hosts=hosts).run(stop))
         try:
             yield task
         finally:

@@ -203,7 +203,9 @@ def test_two_host_headers_or_none_are_refused(door):
 def test_other_routes_are_told_what_exists(door, method, path, status):
     response, body = door.request(method, path, b"x" if method in ("PUT", "POST") else None)
     assert response.status == status
-    assert "POST / (SageMaker's control plane, by X-Amz-Target) and GET /health" in json.loads(body)["message"]
+    message = json.loads(body)["message"]
+    for route in ("POST / (SageMaker's", "POST /endpoints/NAME/invocations", "GET /metrics", "GET /health"):
+        assert route in message
     assert "access-control-allow-origin" not in response.headers
 
 

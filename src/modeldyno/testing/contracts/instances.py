@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
@@ -171,6 +172,30 @@ class InstanceBackendContract:
             for tag in (kept, *strangers):
                 backend.remove_orphans(tag.installation, tag.worker)
         assert not any(is_left(tag) for tag in (gone, kept, *strangers))
+
+    def test_what_is_left_of_one_server_is_discarded_and_nothing_else(
+        self, backend: InstanceBackend, order: Order, abandon: Abandon, is_left: IsLeft
+    ) -> None:
+        gone, kept = a_tag("gone"), a_tag("kept")
+        try:
+            for tag in (gone, kept):
+                abandon(order(tag=tag))
+            for _ in range(2):
+                backend.discard(gone)
+                assert [is_left(tag) for tag in (gone, kept)] == [False, True]
+        finally:
+            backend.remove_orphans(INSTALLATION, WORKER)
+
+    async def test_a_running_server_answers_ping(self, backend: InstanceBackend, order: Order) -> None:
+        async with backend.deploy(order()) as instance:
+            assert await instance.ping() is None
+
+    async def test_what_was_not_left_running_cannot_be_adopted(self, backend: InstanceBackend, order: Order) -> None:
+        request = replace(order(), lasting=True)
+        assert backend.adopt(request) is None
+        async with backend.deploy(request):
+            pass
+        assert backend.adopt(request) is None
 
     def test_the_host_is_the_same_however_often_one_asks(self, backend: InstanceBackend) -> None:
         host = backend.host()
