@@ -73,6 +73,8 @@ class Target:
     def of_session(self, session_id: bytes | None, of: Choice) -> Upstream | None:
         """The server that holds a session, where it still serves."""
         holder = self.sessions.get(session_id) if session_id is not None else None
+        if holder is None:
+            return None
         return self.upstreams.get(holder) if holder in {name for name, _ in of.servers} else None
 
     def remember(self, upstream: Upstream, opened: bytes | None, closed: bytes | None) -> None:
