@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +97,8 @@ class Dyno:
         known = {one.id for one in self.store.endpoints() if one.arn == arn}
         servers = [one for one in self.store.servers() if one.endpoint_id in known]
         evidence, tallies = self.store.evidence(experiment.id), self.store.tallies(experiment.id)
-        return shadow_document(experiment, evidence, tallies, servers)
+        disk = shutil.disk_usage(self.data_dir)
+        return shadow_document(experiment, evidence, tallies, servers, 100 * disk.used / disk.total)
 
     def close(self) -> None:
         """Let go of the store's connections."""

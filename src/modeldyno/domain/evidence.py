@@ -61,7 +61,8 @@ class Evidence:
 
     only_shadow_failed, only_production_failed: pairs in which one of the two gave no good answer. `slower`, `faster`:
     how much later, or earlier, the shadow's answer came than production's to the same request. `spaced_*`: of pairs
-    that are apart from each other. `again`: production's second answers beside its first ones (A/A).
+    that are apart from each other. `failures`: answers that are none, by ``ROLE_CLASS`` of the status (``shadow_5xx``;
+    0xx: no answer at all). `again`: production's second answers beside its first ones (A/A).
     """
 
     first_at: float = 0.0
@@ -72,6 +73,7 @@ class Evidence:
     only_production_failed: int = 0
     both_failed: int = 0
     timeouts: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
     again: Answers = field(default_factory=Answers)
     fields: dict[str, int] = field(default_factory=dict)
@@ -137,6 +139,10 @@ def _add(evidence: Evidence, seen: Seen) -> None:
     evidence.first_at = min(evidence.first_at or pair.at, pair.at)
     evidence.last_at = max(evidence.last_at, pair.at)
     evidence.timeouts += pair.outcome is Outcome.TIMEOUT
+    for role, side in (("production", pair.production), ("shadow", shadow)):
+        if not side.good:
+            kind = f"{role}_{side.status // 100}xx"
+            evidence.failures[kind] = evidence.failures.get(kind, 0) + 1
     _count(evidence.wait, pair.wait_ns)
     if pair.production.good and shadow.good:
         evidence.both_good += 1

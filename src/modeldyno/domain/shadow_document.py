@@ -26,10 +26,14 @@ Tallies = Mapping[str, tuple[dict[str, int], bool]]
 
 
 def shadow_document(
-    experiment: Experiment, evidence: Evidence | None, tallies: Tallies, servers: Sequence[Server]
+    experiment: Experiment,
+    evidence: Evidence | None,
+    tallies: Tallies,
+    servers: Sequence[Server],
+    disk_percent: float | None = None,
 ) -> dict[str, Any]:
     """The document as it stands. `tallies`: by life of a front. `servers`: of the experiment's endpoint; what they use
-    is told while the experiment runs, for then they are its own."""
+    is told while the experiment runs, for then they are its own. `disk_percent`: used of the disk that all share."""
     seen = evidence or Evidence()
     found = judge(seen, experiment.margins)
     alpha = 1.0 - experiment.margins.confidence_percent / 100.0
@@ -100,6 +104,10 @@ def shadow_document(
             _variant(production, "production", own, _per_second(counted[ELIGIBLE], seconds)),
             _variant(shadow, "shadow", own, _per_second(seen.pairs, seconds)),
         ],
+        "metrics": {
+            "production": _metrics(seen, "production", production, disk_percent),
+            "shadow": _metrics(seen, "shadow", shadow, disk_percent),
+        },
     }
 
 
@@ -198,6 +206,24 @@ def _variant(
         "usd_per_hour": fleet,
         "usd_per_million_at_this_rate": None if fleet is None or not per_second else fleet / 3600 / per_second * 1e6,
         "price_basis": str(spec.instance_type.price_basis),
+    }
+
+
+def _metrics(evidence: Evidence, role: str, spec: VariantSpec, disk_percent: float | None) -> dict[str, Any]:
+    """The metrics of AWS's dashboard of a shadow test, of the pairs; CPU and memory stand with the variant.
+
+    **Source:** SageMaker developer guide, *View, monitor, and edit shadow tests*.
+    """
+    failed = {kind: evidence.failures.get(f"{role}_{kind}", 0) for kind in ("0xx", "3xx", "4xx", "5xx")}
+    mean_ns = LatencyHistogram(evidence.production if role == "production" else evidence.shadow).mean_ns()
+    return {
+        "Invocations": evidence.pairs,
+        "InvocationsPerInstance": evidence.pairs / spec.count,
+        "ModelLatency": None if mean_ns is None else mean_ns / 1e3,
+        "Invocation4XXErrors": failed["4xx"],
+        "Invocation5XXErrors": failed["5xx"],
+        "InvocationModelErrors": sum(failed.values()),
+        "DiskUtilization": disk_percent,
     }
 
 

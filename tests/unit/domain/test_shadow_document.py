@@ -139,3 +139,20 @@ def test_labels_of_scores_are_told_apart_from_the_scores() -> None:
 
 def test_quantities_are_judged_by_their_fields() -> None:
     assert document([a_pair(b"[0.5]", b"[0.5]")])["answers"]["judged_by"] == "fields"
+
+
+def test_the_metrics_of_the_dashboard_are_of_each_role() -> None:
+    evidence = Evidence()
+    statuses = [(200, 200), (200, 404), (500, 200), (200, 500), (200, 0)]
+    pairs = [
+        a_pair(at=float(number), production_status=ours, shadow_status=theirs)
+        for number, (ours, theirs) in enumerate(statuses)
+    ]
+    add(evidence, look_at(pairs, 1e-6, read_answer))
+    told = shadow_document(an_experiment(), evidence, {}, (), 40.0)["metrics"]
+    errors = ("Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors")
+    assert [told["production"][name] for name in errors] == [0, 1, 1]
+    assert [told["shadow"][name] for name in errors] == [1, 1, 3]
+    assert told["shadow"]["Invocations"] == 5
+    assert told["shadow"]["ModelLatency"] == pytest.approx(5000, rel=0.01)
+    assert told["shadow"]["DiskUtilization"] == 40.0
