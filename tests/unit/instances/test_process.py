@@ -26,6 +26,7 @@ from modeldyno.instances.process import ProcessBackend
 from modeldyno.ports import DeployRequest, Tag
 from modeldyno.testing import behaving_server
 from modeldyno.testing.behaving_server import Behaviour
+from tests.servers import serving
 
 pytestmark = pytest.mark.root
 CORE = usable_cores()[-1:]
@@ -157,10 +158,8 @@ async def test_a_port_that_somebody_else_took_is_tried_again_with_another(backen
 
     async def tell(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(next(answers))
-        writer.close()
 
-    async with await asyncio.start_server(tell, "127.0.0.1", 0) as told:
-        port = told.sockets[0].getsockname()[1]
+    async with serving(tell) as port:
         request = ask(Behaviour.PORT_TAKEN, environment={"ASK_PORT": str(port)})
         async with backend.deploy(request) as instance:
             assert instance.death() is None

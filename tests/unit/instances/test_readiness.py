@@ -10,6 +10,7 @@ import pytest
 
 from modeldyno.domain.errors import ModelFault
 from modeldyno.instances.readiness import is_listening, wait_until_ready
+from tests.servers import serving
 
 
 @pytest.mark.parametrize(
@@ -25,10 +26,8 @@ async def test_a_wrong_answer_is_told(answer: bytes, words: str) -> None:
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
-        writer.close()
 
-    async with await asyncio.start_server(reply, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with serving(reply) as port:
         with pytest.raises(ModelFault, match=words):
             await wait_until_ready(port, 0.3, lambda: None)
 
@@ -46,10 +45,9 @@ async def test_a_server_that_is_ready_later_is_waited_for() -> None:
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(next(answers))
-        writer.close()
 
-    async with await asyncio.start_server(reply, "127.0.0.1", 0) as server:
-        await wait_until_ready(server.sockets[0].getsockname()[1], 60.0, lambda: None)
+    async with serving(reply) as port:
+        await wait_until_ready(port, 60.0, lambda: None)
     assert next(answers, None) is None
 
 

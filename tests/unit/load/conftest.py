@@ -8,6 +8,7 @@ import pytest
 
 from modeldyno.load.process import ProcessGenerator
 from modeldyno.ports import LoadTarget
+from tests.servers import serving
 
 
 class Requests:
@@ -32,19 +33,8 @@ def serve():
 
     @asynccontextmanager
     async def start(handle):
-        async def connected(reader, writer):
-            try:
-                await handle(Requests(reader), writer)
-            except ConnectionError:
-                pass
-            finally:
-                writer.close()
-
-        server = await asyncio.start_server(connected, "127.0.0.1", 0)
-        try:
-            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        finally:
-            server.close()
+        async with serving(lambda reader, writer: handle(Requests(reader), writer)) as port:
+            yield f"http://127.0.0.1:{port}"
 
     return start
 

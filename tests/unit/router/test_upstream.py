@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from modeldyno.router.upstream import Upstream, UpstreamError
+from tests.servers import serving
 
 HEAD = b"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nhi"
@@ -22,21 +23,14 @@ async def a_server(answer: Answer, limit: int = 1000) -> AsyncIterator[tuple[Ups
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(1)
-        try:
-            await answer(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        await answer(reader, writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    upstream = Upstream("s1", f"http://127.0.0.1:{port}", limit)
-    try:
-        yield upstream, connections
-    finally:
-        upstream.close()
-        server.close()
+    async with serving(serve) as port:
+        upstream = Upstream("s1", f"http://127.0.0.1:{port}", limit)
+        try:
+            yield upstream, connections
+        finally:
+            upstream.close()
 
 
 async def read(reader: asyncio.StreamReader) -> None:
