@@ -25,6 +25,7 @@ from modeldyno.domain.rollout import Step
 from modeldyno.server.chain import make_app
 from modeldyno.server.serve import serve
 from modeldyno.settings import Settings
+from modeldyno.wire.gate import open_gate
 
 NAME = "bench"
 _REGION = "us-east-1"
@@ -83,7 +84,7 @@ async def _serve(directory: Path, production: str, shadow: str | None, percent: 
         loop.call_later(0.5, lambda: print("done", flush=True))
 
     loop.add_reader(0, order)
-    async with data_plane(dyno) as (invoker, metrics):
+    async with data_plane(dyno, open_gate()) as (invoker, metrics):
         app = make_app(lambda *_: {}, lambda: {"status": "ok"}, data_plane=invoker, metrics=metrics)
         await serve(app, listener, lambda: print(f"ready http://127.0.0.1:{port}/endpoints/{NAME}", flush=True), stop)
     dyno.close()

@@ -90,6 +90,14 @@ class CaptureSetting(msgspec.Struct, forbid_unknown_fields=True):
     retention_days: float = 30.0  # what could not be delivered for so long is given up, and counted
 
 
+class TlsSetting(msgspec.Struct, forbid_unknown_fields=True):
+    """``[tls]``: how addresses that other machines reach are served."""
+
+    cert: str | None = None  # a PEM file: the certificate, and those between it and its authority
+    key: str | None = None  # a PEM file: its private key
+    behind_proxy: bool = False  # a proxy in front ends TLS, and passes the Host header on
+
+
 class Settings(msgspec.Struct, forbid_unknown_fields=True):
     """The whole of dyno.toml. Every member has a default: nothing needs to be configured for the first result."""
 
@@ -100,6 +108,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     database: str | None = None
     documented_limits: bool = False
     retention_days: float = 30.0
+    tls: TlsSetting = msgspec.field(default_factory=TlsSetting)
     objects: ObjectsSetting = msgspec.field(default_factory=ObjectsSetting)
     environments: EnvironmentsSetting = msgspec.field(default_factory=EnvironmentsSetting)
     measurement: MeasurementSetting = msgspec.field(default_factory=MeasurementSetting)

@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +16,13 @@ import pytest
 from botocore.config import Config
 
 from modeldyno.app.compose import Dyno, open_dyno
+from modeldyno.app.front_app import opened, serve
 from modeldyno.domain.catalog import InstanceType
 from modeldyno.domain.host import Cgroup, Host
 from modeldyno.domain.job import Job, JobStatus
+from modeldyno.domain.key import AccessKey
 from modeldyno.domain.names import endpoint_name
 from modeldyno.domain.trial import Figures, Placement, Trial, TrialResult, TrialSpec, TrialStatus
-from modeldyno.operations.dispatch import call
-from modeldyno.server.chain import make_app
-from modeldyno.server.serve import serve
 from modeldyno.settings import InstanceSetting, Settings
 from tests.requests import IMAGE, ROLE
 
@@ -38,18 +38,13 @@ class Front:
     dyno: Dyno
 
 
-@pytest.fixture(scope="session")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    settings = Settings(
-        data_dir=str(tmp_path_factory.mktemp("front")),
-        instances={"local.2cpu": InstanceSetting(vcpus=2, memory_gib=2, usd_per_hour=0.1)},
-    )
+@contextmanager
+def running(settings: Settings, *keys: AccessKey) -> Iterator[Front]:
+    """A front over an installation of its own, with these keys."""
     dyno = open_dyno(settings)
+    for key in keys:
+        dyno.store.add_key(key)
     listener = socket.create_server(("127.0.0.1", 0))
-
-    def dispatch(region: str, operation: str, params: dict[str, Any]) -> Mapping[str, Any]:
-        return call(dyno.context(region), operation, params)
-
     ready = threading.Event()
     ends: list[Callable[[], object]] = []
 
@@ -57,37 +52,50 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         ends.append(lambda: loop.call_soon_threadsafe(stop.set))
-        await serve(make_app(dispatch, lambda: {"status": "ok"}), listener, ready.set, stop)
+        async with opened(dyno, exposed=False) as app:
+            await serve(app, listener, ready.set, stop, dyno.settings.tls)
 
     thread = threading.Thread(target=lambda: asyncio.run(body()))
     thread.start()
     assert ready.wait(30)
-    yield Front(f"http://127.0.0.1:{listener.getsockname()[1]}", dyno)
-    ends[0]()
-    thread.join(30)
-    dyno.close()
+    try:
+        yield Front(f"http://127.0.0.1:{listener.getsockname()[1]}", dyno)
+    finally:
+        ends[0]()
+        thread.join(30)
+        dyno.close()
 
 
 @pytest.fixture(scope="session")
-def connect(front: Front) -> Iterator[Callable[[str], Any]]:
-    """A boto client of any region."""
-    session = botocore.session.get_session()
-    opened = []
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    settings = Settings(
+        data_dir=str(tmp_path_factory.mktemp("front")),
+        instances={"local.2cpu": InstanceSetting(vcpus=2, memory_gib=2, usd_per_hour=0.1)},
+    )
+    with running(settings) as front:
+        yield front
 
-    def client(region: str) -> Any:
+
+@pytest.fixture(scope="session")
+def connect(front: Front) -> Iterator[Callable[..., Any]]:
+    """A boto client of any region and service."""
+    session = botocore.session.get_session()
+    clients = []
+
+    def client(region: str, service: str = "sagemaker", key: tuple[str, str] = ("any", "any"), **config: Any) -> Any:
         made = session.create_client(
-            "sagemaker",
+            service,
             region_name=region,
             endpoint_url=front.url,
-            aws_access_key_id="any",
-            aws_secret_access_key="any",
-            config=Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30),
+            aws_access_key_id=key[0],
+            aws_secret_access_key=key[1],
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=30, **config),
         )
-        opened.append(made)
+        clients.append(made)
         return made
 
     yield client
-    for made in opened:
+    for made in clients:
         made.close()
 
 
@@ -98,7 +106,7 @@ def region() -> str:
 
 
 @pytest.fixture
-def sagemaker(connect: Callable[[str], Any], region: str) -> Any:
+def sagemaker(connect: Callable[..., Any], region: str) -> Any:
     return connect(region)
 
 

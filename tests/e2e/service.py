@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import signal
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -71,6 +72,7 @@ class Service:
         self.process: subprocess.Popen[str] | None = None
         self.url = ""
         self.installation = ""
+        self.trust: ssl.SSLContext | None = None
         self.put("bucket/payload.tar.gz", tar_gz({"a.csv": b"1,2,3\n", "b.csv": b"4,5,6\n"}))
 
     def put(self, key: str, data: bytes) -> None:
@@ -98,9 +100,9 @@ class Service:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("ready http://127.0.0.1:"), line
+        assert line.startswith(("ready http://127.0.0.1:", "ready https://127.0.0.1:")), line
         self.url = line.split()[1]
-        with urllib.request.urlopen(f"{self.url}/health") as answer:
+        with urllib.request.urlopen(f"{self.url}/health", context=self.trust) as answer:
             self.installation = msgspec.json.decode(answer.read())["installation"]
         return self
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 import sqlalchemy
+import trustme
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
-from tests.e2e.service import Service, running
+from tests.e2e.service import Service, running, until
 
 
 def refused(*options: str, env: dict[str, str] | None = None) -> str:
@@ -64,10 +71,68 @@ def test_a_data_directory_in_use_is_named_with_its_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com"])
-def test_only_loopback_is_served(tmp_path: Path, host: str) -> None:
+def test_what_other_machines_reach_is_served_with_tls_only(tmp_path: Path, host: str) -> None:
     line = refused("--host", host, "--data-dir", str(tmp_path))
-    assert "loopback only" in line
-    assert host in line
+    assert f"Other machines can reach {host}" in line
+    assert "--tls-cert" in line
+
+
+def test_without_a_key_nothing_is_served_that_other_machines_reach(tmp_path: Path) -> None:
+    line = refused("--port", "0", "--data-dir", str(tmp_path), "--behind-tls-proxy")
+    assert "dyno keys create" in line
+
+
+def test_half_a_certificate_or_a_wrong_one_is_named(tmp_path: Path) -> None:
+    assert "both --tls-cert and --tls-key" in refused("--tls-cert", "a.pem", "--data-dir", str(tmp_path))
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("nonsense")
+    line = refused("--tls-cert", str(wrong), "--tls-key", str(wrong), "--data-dir", str(tmp_path))
+    assert str(wrong) in line
+
+
+def test_a_key_made_on_the_command_line_opens_the_door_over_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    service = Service(tmp_path, f'[tls]\ncert = "{tmp_path}/server.pem"\nkey = "{tmp_path}/server.pem"\n')
+
+    def dyno(*words: str) -> str:
+        command = [sys.executable, "-m", "modeldyno", *words, "--data-dir", str(service.data)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    service.trust = ssl.create_default_context(cafile=str(tmp_path / "authority.pem"))
+    made = json.loads(dyno("keys", "create", "--json", "--note", "mine"))
+    service.start()
+    try:
+        assert service.url.startswith("https://")
+        verify = str(tmp_path / "authority.pem")
+        known = client(service.url, verify, made["AccessKeyId"], made["SecretAccessKey"])
+        known.list_models()
+        with pytest.raises(ClientError, match="UnrecognizedClientException"):
+            client(service.url, verify, "any", "any").list_models()
+        assert made["AccessKeyId"] in dyno("keys", "list")
+        assert made["SecretAccessKey"] not in dyno("keys", "list")
+        dyno("keys", "revoke", made["AccessKeyId"])
+        until(lambda: is_refused(known))
+    finally:
+        assert service.process is not None
+        service.process.terminate()
+        assert service.end() == 0
+
+
+def client(url: str, verify: str, key: str, secret: str) -> Any:
+    return boto3.session.Session(key, secret, region_name="us-east-1").client(
+        "sagemaker", endpoint_url=url, verify=verify, config=Config(retries={"total_max_attempts": 1})
+    )
+
+
+def is_refused(client: Any) -> bool:
+    try:
+        client.list_models()
+    except ClientError as refusal:
+        return str(refusal.response["Error"]["Code"]) == "UnrecognizedClientException"
+    return False
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeldyno.domain.errors import InvalidRequest, RequestError
-from modeldyno.wire.decode import decode_call, read_params
+from modeldyno.wire.decode import decode_call
+from modeldyno.wire.readers import read_params
 from modeldyno.wire.service import service
 from modeldyno.wire.validate import VIOLATIONS, validate_input
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 from collections.abc import Callable, Sequence
@@ -16,10 +17,12 @@ from modeldyno.app.entropy import SystemEntropy
 from modeldyno.app.places import DirectoryLock, Places, places_of
 from modeldyno.clock import SystemClock
 from modeldyno.domain.catalog import Catalogue
+from modeldyno.domain.endpoint import Server
 from modeldyno.domain.experiment import Margins
 from modeldyno.domain.host import Host
 from modeldyno.domain.images import Framework
 from modeldyno.domain.job import Job
+from modeldyno.domain.key import AccessKey
 from modeldyno.domain.result import result_document
 from modeldyno.domain.shadow_document import shadow_document
 from modeldyno.ports import DeployRequest, InstanceBackend, LoadGenerator, ObjectStore, Store
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from modeldyno.instances.host import Finding
     from modeldyno.instances.host_lock import MeasuringLock
     from modeldyno.operations.context import Context
+
+
+_LOG_BYTES = 1024**2  # chosen: what one answer of CloudWatch Logs may hold
 
 
 class _Published(msgspec.Struct):
@@ -55,8 +61,8 @@ class Dyno:
         """The data directory."""
         return self.places.root
 
-    def context(self, region: str) -> Context:
-        """The world of one call."""
+    def context(self, region: str, caller: str | None = None) -> Context:
+        """The world of one call. `caller`: the id of the key that it names."""
         from modeldyno.operations.context import Context
 
         return Context(
@@ -69,7 +75,13 @@ class Dyno:
             runtimes=frozenset(self.settings.runtimes),
             documented_limits=self.settings.documented_limits,
             margins=margins(self.settings),
+            caller=caller or "dyno",
+            server_output=self.server_output,
         )
+
+    def server_output(self, server: Server) -> list[tuple[float, str]]:
+        """What a hosted server wrote on this host, the end of it, with the time when its log last grew."""
+        return log_lines(self.places.server_log(server.region, server.endpoint_name, server.variant.name, server.index))
 
     def call(self, operation: str, params: dict[str, Any], region: str = "us-east-1") -> dict[str, Any]:
         """Carry out an API operation in this process: the same validation and the same function as over HTTP."""
@@ -103,6 +115,19 @@ class Dyno:
     def close(self) -> None:
         """Let go of the store's connections."""
         self.store.close()
+
+
+def log_lines(path: Path) -> list[tuple[float, str]]:
+    """The last lines of a log file, each with the time when it last grew; none where there is no such file."""
+    try:
+        with path.open("rb") as file:
+            facts = os.fstat(file.fileno())
+            file.seek(max(0, facts.st_size - _LOG_BYTES))
+            text = file.read(_LOG_BYTES).decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    found = text.splitlines()
+    return [(facts.st_mtime, line) for line in (found[1:] if facts.st_size > _LOG_BYTES else found)]
 
 
 def margins(settings: Settings) -> Margins:
@@ -185,6 +210,15 @@ def open_dyno(settings: Settings, *, migrate: bool = True) -> Dyno:
         clock=SystemClock(),
         entropy=SystemEntropy(),
     )
+
+
+def keys_of(settings: Settings) -> tuple[AccessKey, ...]:
+    """The keys of an installation, revoked ones too."""
+    store = open_store_of(settings, places_of(settings), migrate=False)
+    try:
+        return store.access_keys()
+    finally:
+        store.close()
 
 
 def environments_of(settings: Settings, places: Places) -> Environments:

@@ -15,6 +15,7 @@ from modeldyno.router.metrics import Metrics
 from modeldyno.router.mirror import MirrorLimits
 from modeldyno.router.table import RouteTable
 from modeldyno.router.tap import Tap
+from modeldyno.wire.gate import Gate
 
 # A stop waits for no shadow longer than this.
 _MIRROR_SECONDS = 2.0
@@ -22,7 +23,7 @@ _MEBIBYTE = 1024**2
 
 
 @contextlib.asynccontextmanager
-async def data_plane(dyno: Dyno) -> AsyncIterator[tuple[Invoker, Callable[[], bytes]]]:
+async def data_plane(dyno: Dyno, gate: Gate) -> AsyncIterator[tuple[Invoker, Callable[[], bytes]]]:
     """What answers inference requests, and its metrics."""
     life = f"front-{dyno.entropy.token(12)}"
     chosen = dyno.settings.shadow
@@ -49,7 +50,7 @@ async def data_plane(dyno: Dyno) -> AsyncIterator[tuple[Invoker, Callable[[], by
     looking = asyncio.create_task(table.run())
     try:
         yield (
-            Invoker(table, dyno.clock, dyno.settings.account, tap),
+            Invoker(table, dyno.clock, dyno.settings.account, tap, gate),
             lambda: metrics.text(dyno.store.servers(), psutil.disk_usage(str(dyno.places.root)).percent),
         )
     finally:

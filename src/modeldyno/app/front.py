@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from modeldyno import __version__
 from modeldyno.app.compose import Dyno, open_dyno
-from modeldyno.app.orders import READY, keep_to_first_core, read_orders, run_child, tell, wait_for_go
+from modeldyno.app.orders import READY, Orders, keep_to_first_core, read_orders, run_child, tell, wait_for_go
+from modeldyno.domain.errors import ServiceError
+
+if TYPE_CHECKING:
+    pass
 
 
 def main() -> None:
@@ -21,11 +23,7 @@ def main() -> None:
     gc.disable()  # loading makes a great many objects, and all of them stay
     import uvloop
 
-    import modeldyno.store.sql  # noqa: F401 - while the worker makes it ready
-    from modeldyno.app.data_plane import data_plane
-    from modeldyno.operations.dispatch import call
-    from modeldyno.server.chain import make_app
-    from modeldyno.server.serve import serve
+    from modeldyno.app import front_app
     from modeldyno.wire.service import service
 
     service()
@@ -37,22 +35,26 @@ def main() -> None:
 
     async def body(stop: asyncio.Event) -> None:
         dyno = open_dyno(orders.settings, migrate=False)
-
-        def dispatch(region: str, operation: str, params: dict[str, Any]) -> Mapping[str, Any]:
-            return call(dyno.context(region), operation, params)
-
         try:
-            async with data_plane(dyno) as (invoker, metrics):
-                app = make_app(dispatch, lambda: _health(dyno), data_plane=invoker, metrics=metrics)
-                await serve(app, listener, lambda: tell(READY), stop)
+            _refuse_without_keys(orders, dyno)
+            async with front_app.opened(dyno, exposed=orders.exposed) as app:
+                await front_app.serve(app, listener, lambda: tell(READY), stop, orders.settings.tls)
         finally:
             dyno.close()
 
     run_child(body, uvloop.run)
 
 
-def _health(dyno: Dyno) -> Mapping[str, Any]:
-    return {"status": "ok", "version": __version__, "installation": dyno.store.installation}
+def _refuse_without_keys(orders: Orders, dyno: Dyno) -> None:
+    """
+    Raises:
+        ServiceError: other machines could reach what nobody could speak to.
+    """
+    if orders.exposed and all(key.revoked_at is not None for key in dyno.store.access_keys()):
+        raise ServiceError(
+            "Other machines can reach Dyno here, so every request must be signed, and there is no key: make one first "
+            "(dyno keys create)."
+        )
 
 
 if __name__ == "__main__":

@@ -31,12 +31,14 @@ GO = b"go\n"
 class Orders(msgspec.Struct, frozen=True):
     """What a child is told. They hold credentials, so they never travel as arguments or in the environment.
 
-    serves: whether endpoints are served: by `dyno up`, not by a command that only runs a job.
+    serves: whether endpoints are served: by `dyno up`, not by a command that only runs a job. exposed: whether other
+    machines can reach it, so that every request must be signed.
     """
 
     settings: Settings
     listener_fd: int | None = None
     serves: bool = False
+    exposed: bool = False
 
 
 def read_line() -> bytes:

@@ -12,6 +12,7 @@ import contextlib
 import ipaddress
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -126,7 +127,9 @@ async def _serve(
 ) -> None:
     stop = _stop_on_signals()
     fds = (listener.fileno(), *lock.descriptors)
-    front = Child("front", Orders(settings, listener.fileno(), serves=True), places.logs / "front.log", fds)
+    exposed = settings.tls.behind_proxy or not is_loopback(settings.host)
+    orders = Orders(settings, listener.fileno(), serves=True, exposed=exposed)
+    front = Child("front", orders, places.logs / "front.log", fds)
     worker = Child("worker", Orders(settings, serves=True), places.logs / "worker.log", lock.descriptors)
     try:
         await asyncio.gather(worker.start(), front.start())
@@ -135,7 +138,8 @@ async def _serve(
         front.go()
         await asyncio.gather(worker.heard(READY), front.heard(READY))
         host, port = listener.getsockname()[:2]
-        on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        scheme = "https" if settings.tls.cert else "http"
+        on_ready(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
         keepers = [asyncio.create_task(_keep(child)) for child in (front, worker)]
         await stop.wait()
         for keeper in keepers:
@@ -195,19 +199,14 @@ def _locked(places: Places) -> DirectoryLock:
 
 @contextlib.contextmanager
 def _bound(settings: Settings) -> Iterator[socket.socket]:
-    """A listening socket on the loopback.
+    """A listening socket.
 
     Raises:
-        ServiceError: the host is not this machine's loopback, or the port is busy or not allowed.
+        ServiceError: others could reach it in clear text, or the port is busy or not allowed.
     """
     host, port = settings.host, settings.port
     address = "127.0.0.1" if host == "localhost" else host
-    if not _is_loopback(address):
-        raise ServiceError(
-            f"Dyno serves on loopback only (127.0.0.1, ::1, localhost), not on {host}: requests are not "
-            f"authenticated yet, "
-            "and whoever may deploy a model may run code."
-        )
+    _check_tls(settings)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -220,9 +219,30 @@ def _bound(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _is_loopback(address: str) -> bool:
+def _check_tls(settings: Settings) -> None:
+    """
+    Raises:
+        ServiceError: half a certificate, one that is not there, or none where other machines can reach the service.
+    """
+    tls = settings.tls
+    if bool(tls.cert) != bool(tls.key):
+        raise ServiceError("TLS takes a certificate and its key: give both --tls-cert and --tls-key.")
+    if tls.cert and tls.key:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(tls.cert, tls.key)
+        except OSError as error:  # ssl.SSLError is one
+            raise ServiceError(f"Cannot use the certificate {tls.cert} with the key {tls.key}: {error}.") from error
+    elif not is_loopback(settings.host) and not tls.behind_proxy:
+        raise ServiceError(
+            f"Other machines can reach {settings.host}, so Dyno serves it with TLS only: give --tls-cert and --tls-key,"
+            " or --behind-tls-proxy where a proxy in front of it ends TLS. Whoever may deploy a model may run code."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that address."""
     try:
-        return ipaddress.ip_address(address).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -14,6 +14,7 @@ from modeldyno.cli.demo import demo
 from modeldyno.cli.doctor import doctor
 from modeldyno.cli.endpoints import endpoints
 from modeldyno.cli.jobs import delete, jobs, logs, stop, watch
+from modeldyno.cli.keys import keys
 from modeldyno.cli.load import load
 from modeldyno.cli.put import put
 from modeldyno.cli.recommend import recommend
@@ -83,3 +84,4 @@ for panel, commands in _PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.add_typer(shadow, name="shadow", rich_help_panel="Serving")
+app.add_typer(keys, name="keys", rich_help_panel="Serving")

@@ -9,7 +9,8 @@ DynoError
 │   ├── ResourceNotFound    no such job, package, ...
 │   ├── ResourceInUse       the name is taken
 │   ├── Conflict            not in this state
-│   └── LimitExceeded       over a quota
+│   ├── LimitExceeded       over a quota
+│   └── AccessRefused       not signed, or not with a key that is known here; says which of AWS's reasons
 ├── TrialFailure            one trial ends FAILED with this reason; the job goes on
 │   ├── HostCannot          this host cannot be that instance type
 │   ├── ModelFault          the user's model server exited, hung, answered 5xx, ate its memory
@@ -23,6 +24,7 @@ DynoError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 
 
 class DynoError(Exception):
@@ -77,6 +79,25 @@ class Conflict(RequestError):
 
 class LimitExceeded(RequestError):
     """Over a quota."""
+
+
+class AccessProblem(Enum):
+    """Why a caller is not let in."""
+
+    MISSING = "not signed"
+    INCOMPLETE = "the signature cannot be read, or leaves out what must be signed"
+    UNKNOWN_KEY = "no such key"
+    MISMATCH = "the signature is another"
+    SKEWED = "signed too long ago, or in the future"
+    OVER = "a presigned URL that is over"
+
+
+class AccessRefused(RequestError):
+    """The caller is not let in; `problem` says why, in terms that have a code of AWS's."""
+
+    def __init__(self, problem: AccessProblem, text: str) -> None:
+        super().__init__(text)
+        self.problem = problem
 
 
 class TrialFailure(DynoError):

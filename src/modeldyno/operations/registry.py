@@ -10,6 +10,8 @@ from modeldyno.operations import (
     endpoint_configs,
     endpoints,
     experiments,
+    identity,
+    logs,
     models,
     package_groups,
     packages,
@@ -18,6 +20,7 @@ from modeldyno.operations import (
 )
 from modeldyno.operations.context import Context
 from modeldyno.operations.unsupported import PACKAGE_CONTAINER, missing_of
+from modeldyno.wire.service import Api
 
 Handler = Callable[[Context, dict[str, object]], dict[str, object] | None]
 
@@ -80,6 +83,18 @@ _HANDLERS: dict[str, Handler] = {
     "DeleteTags": tags.delete,
 }
 
+# What clients of SageMaker need of other services.
+_OTHERS: dict[Api, dict[str, Handler]] = {
+    Api.STS: {"GetCallerIdentity": identity.get_caller_identity},
+    Api.IAM: {"GetRole": identity.get_role},
+    Api.LOGS: {
+        "DescribeLogGroups": logs.describe_log_groups,
+        "DescribeLogStreams": logs.describe_log_streams,
+        "GetLogEvents": logs.get_log_events,
+        "FilterLogEvents": logs.filter_log_events,
+    },
+}
+
 _ALSO_MISSING = {
     "CreateInferenceRecommendationsJob": "Only real-time endpoints are measured.",
     "CreateModel": "Containers holds one container at most, with the refusals of PrimaryContainer.",
@@ -95,4 +110,14 @@ def _operation(name: str, handler: Handler) -> Operation:
     return Operation(name, handler, Standing.PARTIAL if missing else Standing.COMPLETE, missing)
 
 
-OPERATIONS: dict[str, Operation] = {name: _operation(name, handler) for name, handler in _HANDLERS.items()}
+def _operations(handlers: dict[str, Handler]) -> dict[str, Operation]:
+    return {name: _operation(name, handler) for name, handler in handlers.items()}
+
+
+OPERATIONS: dict[str, Operation] = _operations(_HANDLERS)
+OPERATIONS_OF: dict[Api, dict[str, Operation]] = {
+    Api.SAGEMAKER: OPERATIONS,
+    **{api: _operations(_OTHERS.get(api, {})) for api in Api if api is not Api.SAGEMAKER},
+}
+"""By service. InvokeEndpoint and what S3 has are not here: they are answered by the data plane and the door to
+objects."""

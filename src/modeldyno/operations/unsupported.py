@@ -14,6 +14,7 @@ from modeldyno.domain.errors import UnsupportedRequest
 from modeldyno.operations.refusals import KMS, NO_ISOLATION, SERVERLESS, VPC, Refusal
 from modeldyno.operations.shapes import Shape
 from modeldyno.operations.unsupported_hosting import HOSTING_ACCEPTED, HOSTING_EFFECTLESS, HOSTING_REFUSED
+from modeldyno.operations.unsupported_services import SERVICES_ACCEPTED, SERVICES_EFFECTLESS, SERVICES_REFUSED
 
 _SPECIFICATION = Refusal("only a package's InferenceSpecification is measured, not additional ones")
 _UNPACKED = Refusal("a model must be a single tar.gz object (S3Object, Gzip)")
@@ -185,6 +186,7 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
         "BaseModel.*",
     ),
     **HOSTING_ACCEPTED,
+    **SERVICES_ACCEPTED,
 }
 
 REFUSED: dict[str, dict[str, Refusal]] = {
@@ -225,6 +227,7 @@ REFUSED: dict[str, dict[str, Refusal]] = {
         "ModelDataETag": Refusal("entity tags are not compared"),
     },
     **HOSTING_REFUSED,
+    **SERVICES_REFUSED,
 }
 
 EFFECTLESS: dict[str, dict[str, str]] = {
@@ -237,6 +240,7 @@ EFFECTLESS: dict[str, dict[str, str]] = {
         "ModelInput.DataInputConfig": "models are not compiled with Neo",
     },
     **HOSTING_EFFECTLESS,
+    **SERVICES_EFFECTLESS,
 }
 
 

@@ -12,6 +12,7 @@ from modeldyno.domain.measurement import Window
 from modeldyno.domain.resource import Cursor, Kind, Query, Resource
 from modeldyno.domain.trial import Placement, Trial, TrialResult, TrialSpec, TrialStatus
 from modeldyno.ports.hosting import HostingStore
+from modeldyno.ports.keys import KeyStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Claim:
 Place = Callable[[Trial, Sequence[Placement]], Placement | None]
 
 
-class Store(HostingStore, Protocol):
+class Store(HostingStore, KeyStore, Protocol):
     """Where facts are kept. Every method is one transaction; each retries on a lost connection.
 
     Raises `ResourceInUse` / `ResourceNotFound` (domain.errors) with plain messages; operations reword them for

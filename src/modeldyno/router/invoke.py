@@ -23,10 +23,12 @@ import msgspec
 from modeldyno.domain.routing import Choice
 from modeldyno.ports import Clock
 from modeldyno.router import eventstream
+from modeldyno.router.admission import admit
 from modeldyno.router.refusals import Refused, model_error, refused, timeout_error
 from modeldyno.router.request import Invocation, read_head, upstream_head
 from modeldyno.router.table import RouteTable, Target
 from modeldyno.router.upstream import Reply, Stream, Upstream, UpstreamError
+from modeldyno.wire.gate import Gate
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -83,13 +85,14 @@ class Observer(Protocol):
 
 
 class Invoker:
-    """The data plane. `observer` sees every request of an endpoint."""
+    """The data plane. `observer` sees every request of an endpoint. `gate`: who may invoke."""
 
-    def __init__(self, table: RouteTable, clock: Clock, account: str, observer: Observer) -> None:
+    def __init__(self, table: RouteTable, clock: Clock, account: str, observer: Observer, gate: Gate) -> None:
         self._table = table
         self._clock = clock
         self._account = account
         self._observer = observer
+        self._gate = gate
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """ASGI, for paths below ``/endpoints/``."""
@@ -98,15 +101,13 @@ class Invoker:
         try:
             invocation = read_head(scope)
             body = await _read(receive, invocation)
+            if body is None:
+                return  # the caller has gone
+            if self._gate.required:
+                await admit(self._gate, scope, body)
+            target = await self._find(invocation)
         except Refused as refusal:
             await _send_refusal(send, refusal, request_id)
-            return
-        if body is None:
-            return  # the caller has gone
-        target = await self._table.find(invocation.region, invocation.endpoint)
-        if target is None:
-            text = f"Endpoint {invocation.endpoint} of account {self._account} not found."
-            await _send_refusal(send, refused(400, "ValidationError", text), request_id)
             return
         self._observer.arrived(target, invocation)
         try:
@@ -125,6 +126,13 @@ class Invoker:
             known = _inside(error, request_id)
         self._observer.refused(target, invocation, known.status)
         await _send_refusal(send, known, request_id)
+
+    async def _find(self, invocation: Invocation) -> Target:
+        target = await self._table.find(invocation.region, invocation.endpoint)
+        if target is None:
+            text = f"Endpoint {invocation.endpoint} of account {self._account} not found."
+            raise refused(400, "ValidationError", text)
+        return target
 
     def _choice(self, target: Target, invocation: Invocation) -> Choice:
         if not target.choices:

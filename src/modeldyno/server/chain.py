@@ -1,11 +1,13 @@
 """The life of a request: a literal tuple of steps, on raw ASGI.
 
-Only this machine is served, so a page in a browser is the stranger to keep out. A foreign name that resolves to
-loopback (DNS rebinding) is seen by its Host header; a script of another origin cannot send X-Amz-Target without a
-preflight, which is never granted.
+Where nobody needs to sign, only this machine is served, and a page in a browser is the stranger to keep out. A foreign
+name that resolves to loopback (DNS rebinding) is seen by its Host header; a script of another origin cannot send
+X-Amz-Target, or another content type than a form's, without a preflight, which is never granted; and a form does
+nothing but tell. Where requests must be signed, that is enough, under whatever name.
 
-Requests below ``/endpoints/`` are inference: they are handed to the data plane as they come, after the same look at the
-Host header. GET ``/metrics`` is Prometheus'.
+Requests below ``/endpoints/`` are inference, and those whose credential is scoped to S3 are about objects: they are
+handed on as they come, after the same look at the Host header. GET ``/metrics`` is Prometheus'; where keys are needed,
+it asks for one as user name and password.
 
 A client that trickles its headers costs a socket and some bytes in the event loop (uvicorn), no thread; one that
 trickles its body is answered 408 after `body_seconds`. A client that goes away ends its request, nothing else.
@@ -14,6 +16,9 @@ trickles its body is answered 408 after `body_seconds`. A client that goes away 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import hmac
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,24 +29,28 @@ from typing import Any
 
 import msgspec
 
-from modeldyno.wire.decode import decode_call
-from modeldyno.wire.encode import encode_output
-from modeldyno.wire.faults import Fault, answer_headers, fault, fault_headers
+from modeldyno.wire.decode import Call, Protocol, api_of, decode_call, is_rpc_path, protocol_of
+from modeldyno.wire.encode import encode_answer
+from modeldyno.wire.faults import Fault, encode_fault, fault
+from modeldyno.wire.gate import Gate, check_service, open_gate
+from modeldyno.wire.scope import scope_of
+from modeldyno.wire.service import Api
+from modeldyno.wire.signature import SignedRequest
 
-Dispatch = Callable[[str, str, dict[str, Any]], Mapping[str, Any] | None]
+Dispatch = Callable[[Call], Mapping[str, Any] | None]
 Health = Callable[[], Mapping[str, Any]]
 Metrics = Callable[[], bytes]
 _Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
-DataPlane = Callable[[Mapping[str, Any], _Receive, _Send], Awaitable[None]]
+Plane = Callable[[Mapping[str, Any], _Receive, _Send], Awaitable[None]]
 
 _OWN_NAMES = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _JSON = {"Content-Type": "application/json"}
 _PROMETHEUS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 _INFERENCE = "/endpoints/"
 _WHAT_EXISTS = (
-    "There are POST / (SageMaker's control plane, by X-Amz-Target), POST /endpoints/NAME/invocations, GET /metrics and "
-    "GET /health."
+    "There are POST / (the control plane: SageMaker and what its clients need), POST /endpoints/NAME/invocations, "
+    "requests signed for S3, GET /metrics and GET /health."
 )
 
 
@@ -56,13 +65,15 @@ class Answer:
 
 @dataclass(slots=True)
 class Exchange:
-    """One request on its way through the steps. `headers` have lower-case names; `hosts` holds every Host header."""
+    """One request on its way through the steps. `headers` have lower-case names (of repeated ones the last); `hosts`
+    holds every Host header."""
 
     method: str
     path: str
     headers: dict[str, str]
     hosts: tuple[str, ...]
     receive: _Receive
+    signed: SignedRequest
     body: bytes = b""
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
@@ -84,13 +95,17 @@ class App:
         body_limit_bytes: int,
         body_seconds: float,
         threads: int,
-        data_plane: DataPlane | None,
+        data_plane: Plane | None,
         metrics: Metrics | None,
+        buckets: Plane | None,
+        gate: Gate,
     ):
         self._dispatch = dispatch
         self._health = health
         self._data_plane = data_plane
         self._metrics = metrics
+        self._buckets = buckets
+        self._gate = gate
         self._body_limit_bytes = body_limit_bytes
         self._body_seconds = body_seconds
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="call")
@@ -107,9 +122,8 @@ class App:
         """ASGI 3."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif self._is_inference(scope):
-            assert self._data_plane is not None
-            await self._data_plane(scope, receive, send)
+        elif (plane := self._plane_of(scope)) is not None:
+            await plane(scope, receive, send)
         elif scope["type"] == "http":
             exchange = _exchange(scope, receive)
             try:
@@ -118,12 +132,15 @@ class App:
                 return
             await _send(answer, send, head=exchange.method == "HEAD")
 
-    def _is_inference(self, scope: Mapping[str, Any]) -> bool:
-        """Whether it goes to the data plane; one with a foreign Host is left to the steps, which refuse it."""
-        if self._data_plane is None or scope["type"] != "http" or not scope["path"].startswith(_INFERENCE):
-            return False
+    def _plane_of(self, scope: Mapping[str, Any]) -> Plane | None:
+        """Who takes the request as it comes; one with a foreign Host is left to the steps, which refuse it."""
+        if scope["type"] != "http":
+            return None
+        plane = self._data_plane if scope["path"].startswith(_INFERENCE) else self._buckets
+        if plane is None or (plane is self._buckets and not _is_for_buckets(scope)):
+            return None
         hosts = [value for name, value in scope["headers"] if name == b"host"]
-        return len(hosts) == 1 and _is_own(hosts[0])
+        return plane if len(hosts) == 1 and (self._gate.required or _is_own(hosts[0])) else None
 
     async def _answer(self, exchange: Exchange) -> Answer:
         for step in self.steps:
@@ -135,11 +152,14 @@ class App:
     # --- the steps, in their order -----------------------------------------------------------------------------------
 
     async def refuse_foreign_host(self, exchange: Exchange) -> Answer | None:
-        """403 unless the request was sent to this machine by one of its own names."""
-        if len(exchange.hosts) == 1 and _OWN_NAMES.fullmatch(exchange.hosts[0]):
+        """403 unless the request was sent to this machine by one of its own names, or must be signed anyway."""
+        if len(exchange.hosts) == 1 and (self._gate.required or _OWN_NAMES.fullmatch(exchange.hosts[0])):
             return None
         shown = ", ".join(exchange.hosts)[:256]
-        text = f"The Host header '{shown}' is not 127.0.0.1, localhost or [::1]: Dyno serves this machine only."
+        text = (
+            f"The Host header '{shown}' is not 127.0.0.1, localhost or [::1]: without keys Dyno serves this machine "
+            "only."
+        )
         return _refusal(exchange, 403, "AccessDeniedException", text)
 
     async def answer_health(self, exchange: Exchange) -> Answer | None:
@@ -150,14 +170,21 @@ class App:
         return Answer(200, msgspec.json.encode(state), dict(_JSON))
 
     async def answer_metrics(self, exchange: Exchange) -> Answer | None:
-        """200 and the metrics of endpoints to GET /metrics."""
+        """200 and the metrics of endpoints to GET /metrics; 401 where a key is needed and not given."""
         if self._metrics is None or exchange.path != "/metrics" or exchange.method not in ("GET", "HEAD"):
             return None
-        text = await asyncio.get_running_loop().run_in_executor(self._pool, self._metrics)
-        return Answer(200, text, dict(_PROMETHEUS))
+        if self._gate.required and not _knows_a_key(exchange.headers.get("authorization", ""), self._gate):
+            text = "GET /metrics takes the id of a key as user name and its secret as password."
+            refusal = _refusal(exchange, 401, "AccessDeniedException", text)
+            refusal.headers["WWW-Authenticate"] = 'Basic realm="dyno"'
+            return refusal
+        found = await asyncio.get_running_loop().run_in_executor(self._pool, self._metrics)
+        return Answer(200, found, dict(_PROMETHEUS))
 
     async def refuse_other_routes(self, exchange: Exchange) -> Answer | None:
         """404 for paths that are not there, 405 for other methods."""
+        if exchange.method == "POST" and is_rpc_path(exchange.path):
+            return None
         if exchange.path not in ("/", "/health", "/metrics"):
             text = f"Nothing is at {exchange.path[:256]}. {_WHAT_EXISTS}"
             return _refusal(exchange, 404, "NotFoundException", text)
@@ -184,7 +211,7 @@ class App:
         return _refusal(exchange, 413, "RequestEntityTooLargeException", text)
 
     async def answer_call(self, exchange: Exchange) -> Answer | None:
-        """Decode, dispatch, encode: in a thread, as it touches the database and may chew on a large body."""
+        """Let in, decode, dispatch, encode: in a thread, as it touches the database and may chew on a large body."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, exchange)
 
     # --- within the steps --------------------------------------------------------------------------------------------
@@ -207,13 +234,16 @@ class App:
                 return True
 
     def _call(self, exchange: Exchange) -> Answer:
+        api, protocol = api_of(exchange.headers, exchange.path), protocol_of(exchange.headers, exchange.path)
         try:
-            call = decode_call(exchange.headers, exchange.body)
-            result = self._dispatch(call.region, call.operation, call.params)
-            body = encode_output(call.operation, result)
+            identity = self._gate.admit_patiently(exchange.signed, exchange.body)
+            call = decode_call(exchange.headers, exchange.body, exchange.path)
+            api = call.api
+            check_service(identity, api)
+            body, headers = encode_answer(call, self._dispatch(call), exchange.request_id)
         except Exception as error:  # whatever it was: the caller gets an answer, the log gets the reason
-            return _faulty(fault(error, exchange.request_id), exchange)
-        return Answer(200, body, answer_headers(exchange.request_id))
+            return _faulty(fault(error, exchange.request_id, api, protocol), exchange, api, protocol)
+        return Answer(200, body, headers)
 
     async def _lifespan(self, receive: _Receive, send: _Send) -> None:
         await receive()
@@ -230,17 +260,20 @@ def make_app(
     body_limit_bytes: int = 8 * 1024**2,
     body_seconds: float = 30.0,
     threads: int = 4,
-    data_plane: DataPlane | None = None,
+    data_plane: Plane | None = None,
     metrics: Metrics | None = None,
+    buckets: Plane | None = None,
+    gate: Gate | None = None,
 ) -> App:
-    """The front door over `dispatch` (region, operation, typed parameters -> result; called in one of `threads`
-    threads) and `health` (its state, called likewise). `data_plane`: the ASGI application for inference; `metrics`: in
-    Prometheus' format.
+    """The front door over `dispatch` (a call -> its result; called in one of `threads` threads) and `health` (its
+    state, called likewise). `data_plane`, `buckets`: the ASGI applications for inference and for objects; `metrics`: in
+    Prometheus' format. `gate`: who is let in; None: everybody, from this machine.
 
     `dispatch` validates. What it raises is answered as `wire.faults` has it: a `RequestError` with 400, anything else
     with 500, an id and a line in the log.
     """
-    return App(dispatch, health, body_limit_bytes, body_seconds, threads, data_plane, metrics)
+    gate = gate or open_gate()
+    return App(dispatch, health, body_limit_bytes, body_seconds, threads, data_plane, metrics, buckets, gate)
 
 
 @lru_cache(maxsize=256)
@@ -248,18 +281,44 @@ def _is_own(host: bytes) -> bool:
     return _OWN_NAMES.fullmatch(host.decode("latin-1").strip()) is not None
 
 
+def _is_for_buckets(scope: Mapping[str, Any]) -> bool:
+    """Whether it is signed for S3, however badly."""
+    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    query = scope["query_string"]
+    if given.startswith(b"AWS ") or b"AWSAccessKeyId=" in query:  # of version 2, which only S3 had
+        return True
+    if b"/s3/" not in given and b"X-Amz-Credential" not in query:
+        return False
+    found = scope_of({"authorization": given.decode("latin-1")}, query.decode("latin-1"))
+    return found is not None and found.service == "s3"
+
+
+def _knows_a_key(authorization: str, gate: Gate) -> bool:
+    scheme, _, given = authorization.partition(" ")
+    try:
+        name, _, password = base64.b64decode(given, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return False
+    secret = gate.secret(name)
+    return scheme.lower() == "basic" and secret is not None and hmac.compare_digest(secret.encode(), password.encode())
+
+
 def _exchange(scope: Mapping[str, Any], receive: _Receive) -> Exchange:
     pairs = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
     hosts = tuple(value.strip() for name, value in pairs if name == "host")
-    return Exchange(scope["method"], scope["path"], dict(pairs), hosts, receive)
+    raw_path = scope.get("raw_path") or scope["path"].encode()
+    query = scope.get("query_string", b"").decode("latin-1")
+    signed = SignedRequest(scope["method"], raw_path.decode("latin-1"), query, pairs)
+    return Exchange(scope["method"], scope["path"], dict(pairs), hosts, receive, signed)
 
 
 def _refusal(exchange: Exchange, status: int, code: str, text: str) -> Answer:
     return _faulty(Fault(code, status, text), exchange)
 
 
-def _faulty(found: Fault, exchange: Exchange) -> Answer:
-    return Answer(found.status, found.body, fault_headers(found, exchange.request_id))
+def _faulty(found: Fault, exchange: Exchange, api: Api | None = None, protocol: Protocol = Protocol.JSON) -> Answer:
+    body, headers = encode_fault(found, exchange.request_id, api, protocol)
+    return Answer(found.status, body, headers)
 
 
 async def _send(answer: Answer, send: _Send, *, head: bool) -> None:

@@ -71,13 +71,20 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: Any, listener: socket.socket, on_ready: Callable[[], None], stop: asyncio.Event, *, grace_seconds: int = 4
+    app: Any,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+    stop: asyncio.Event,
+    *,
+    grace_seconds: int = 4,
+    certificate: str | None = None,
+    private_key: str | None = None,
 ) -> None:
     """Serve an ASGI application on an already bound socket; returns when `stop` is set and requests are done.
 
     `on_ready` is called once, when connections are accepted. After `stop` no new connection is taken, requests in
     flight get `grace_seconds` (with uvicorn's own pauses, the default makes less than five seconds), and the socket is
-    closed. Best run on uvloop (``uvloop.run``).
+    closed. Best run on uvloop (``uvloop.run``). `certificate`, `private_key`: PEM files, for TLS.
     """
     config = uvicorn.Config(
         app,
@@ -91,6 +98,8 @@ async def serve(
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=grace_seconds,
+        ssl_certfile=certificate,
+        ssl_keyfile=private_key,
     )
     server = _Server(config, on_ready)
 

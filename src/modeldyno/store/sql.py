@@ -12,6 +12,7 @@ from modeldyno.store.database import Database, make_engine
 from modeldyno.store.experiments import ExperimentQueries
 from modeldyno.store.hosting import EndpointQueries, FrontQueries
 from modeldyno.store.jobs import JobQueries
+from modeldyno.store.keys import KeyQueries
 from modeldyno.store.leases import LeaseQueries
 from modeldyno.store.records import RecordQueries
 from modeldyno.store.resources import ResourceQueries, TagQueries
@@ -27,6 +28,7 @@ class SqlStore(
     EndpointQueries,
     FrontQueries,
     ExperimentQueries,
+    KeyQueries,
 ):
     """Facts in SQLite or PostgreSQL. Safe to use from many threads and processes at once."""
 

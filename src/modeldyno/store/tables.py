@@ -226,3 +226,14 @@ segments = Table(
     Column("id", Text, primary_key=True),
     Column("taken_at", Double, nullable=False),
 )
+
+# Since revision 0004. `secret` is kept as it is: signatures are computed with it.
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("secret", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("revoked_at", Double),
+)

@@ -1,4 +1,7 @@
-"""From an operation's result to the bytes of the answer."""
+"""From an operation's result to the bytes of the answer, in the protocol that the call came in.
+
+Every result is held against the output shape: a member that it does not know, or a wrong type, is a mistake here.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import base64
 import math
 import struct
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import msgspec
 
-from modeldyno.wire.service import Shape, fold, operation_shapes
+from modeldyno.wire.decode import Call, Protocol
+from modeldyno.wire.service import Api, Shape, fold, operation_shapes, service
 
 Writer = Callable[[Any], Any]
 
@@ -26,7 +30,7 @@ class ResultError(TypeError):
     """A result that the service model does not allow: a mistake in Dyno, never the caller's."""
 
 
-def encode_output(operation: str, result: Mapping[str, object] | None) -> bytes:
+def encode_output(operation: str, result: Mapping[str, object] | None, api: Api = Api.SAGEMAKER) -> bytes:
     """The JSON body for a result in the output shape's terms; empty for operations without output.
 
     Members that are None are left out. Timestamps are seconds since the Unix epoch, rounded to milliseconds. Blobs are
@@ -36,33 +40,85 @@ def encode_output(operation: str, result: Mapping[str, object] | None) -> bytes:
     Raises:
         ResultError: an unknown member, a wrong type, a missing required member, not exactly one member of a union,
             or a number that is not finite.
-        UnknownOperation: SageMaker has no such operation.
+        UnknownOperation: the service has no such operation.
     """
-    writer = _writer(operation)
+    document = plain(operation, result, api)
+    return b"" if document is None else _ENCODER.encode(document)
+
+
+def plain(
+    operation: str, result: Mapping[str, object] | None, api: Api = Api.SAGEMAKER, *, binary: bool = False
+) -> dict[str, object] | None:
+    """The result as JSON has it, checked; None for operations without output. `binary`: blobs stay bytes. Raises as
+    `encode_output`."""
+    writer = _writer(api, operation, binary)
     if writer is None:
         if result:
             raise ResultError(f"{operation} has no output, but got {sorted(result)}.")
+        return None
+    document: dict[str, object] = writer(result or {})
+    return document
+
+
+def encode_answer(call: Call, result: Mapping[str, object] | None, request_id: str) -> tuple[bytes, dict[str, str]]:
+    """The body and the headers of an answer. Raises as `encode_output`."""
+    if call.protocol is Protocol.QUERY:
+        return _query_answer(call, result, request_id), {"Content-Type": "text/xml", "x-amzn-RequestId": request_id}
+    if call.protocol is Protocol.CBOR:
+        return _cbor_answer(call, result), {
+            "Content-Type": "application/cbor",
+            "smithy-protocol": "rpc-v2-cbor",
+            "x-amzn-RequestId": request_id,
+        }
+    version = service(call.api).metadata.json_version
+    body = encode_output(call.operation, result, call.api)
+    return body, {"Content-Type": f"application/x-amz-json-{version}", "x-amzn-RequestId": request_id}
+
+
+def _query_answer(call: Call, result: Mapping[str, object] | None, request_id: str) -> bytes:
+    from xml.etree import ElementTree
+
+    from modeldyno.wire.xml import fill, serialized
+
+    output = operation_shapes(call.operation, call.api).output
+    document = plain(call.operation, result, call.api)
+    root = ElementTree.Element(f"{call.operation}Response", {"xmlns": service(call.api).metadata.xml_namespace})
+    if output is not None:
+        wrapper = ElementTree.SubElement(root, output.result_wrapper or f"{call.operation}Result")
+        fill(wrapper, call.api, output.shape, document)
+    ElementTree.SubElement(ElementTree.SubElement(root, "ResponseMetadata"), "RequestId").text = request_id
+    return serialized(root)
+
+
+def _cbor_answer(call: Call, result: Mapping[str, object] | None) -> bytes:
+    import cbor2
+
+    output = operation_shapes(call.operation, call.api).output
+    document = plain(call.operation, result, call.api, binary=True)
+    if output is None or document is None:
         return b""
-    return _ENCODER.encode(writer(result or {}))
+    return cbor2.dumps(_tagged(call.api, output.shape)(document))
 
 
 # --- one writer a shape, built once ----------------------------------------------------------------------------------
 
 
 @cache
-def _writer(operation: str) -> Writer | None:
-    output = operation_shapes(operation).output
-    return None if output is None else fold(output.shape, _make)
+def _writer(api: Api, operation: str, binary: bool) -> Writer | None:
+    output = operation_shapes(operation, api).output
+    return None if output is None else fold(api, output.shape, partial(_make, _BINARY if binary else _SCALARS))
 
 
-def _make(shape: Shape, name: str, child: Callable[[str], Writer]) -> Writer:
+def _make(
+    scalars: Mapping[str, Callable[[str], Writer]], shape: Shape, name: str, child: Callable[[str], Writer]
+) -> Writer:
     if shape.type == "structure":
         return _structure(shape, name, {member: child(ref.shape) for member, ref in shape.members.items()})
     if shape.type == "list" and shape.member is not None:
         return _list(name, child(shape.member.shape))
     if shape.type == "map" and shape.value is not None:
         return _map(name, child(shape.value.shape))
-    return _SCALARS[shape.type](name)
+    return scalars[shape.type](name)
 
 
 def _structure(shape: Shape, shape_name: str, members: dict[str, Writer]) -> Writer:
@@ -167,6 +223,15 @@ def _blob(shape_name: str) -> Writer:
     return write
 
 
+def _bytes(shape_name: str) -> Writer:
+    def write(value: Any) -> bytes:
+        if not isinstance(value, bytes):
+            raise _wrong(value, shape_name)
+        return value
+
+    return write
+
+
 _SCALARS: dict[str, Callable[[str], Writer]] = {
     "string": _text,
     "boolean": _boolean,
@@ -177,6 +242,30 @@ _SCALARS: dict[str, Callable[[str], Writer]] = {
     "timestamp": _timestamp,
     "blob": _blob,
 }
+_BINARY = {**_SCALARS, "blob": _bytes}
+
+
+@cache
+def _tagged(api: Api, shape_name: str) -> Writer:
+    """A checked document with its times as CBOR has them: tag 1, seconds since the epoch."""
+    return fold(api, shape_name, _tag)
+
+
+def _tag(shape: Shape, name: str, child: Callable[[str], Writer]) -> Writer:
+    if shape.type == "timestamp":
+        from cbor2 import CBORTag
+
+        return lambda value: CBORTag(1, value)
+    if shape.type == "structure":
+        members = {member: child(ref.shape) for member, ref in shape.members.items()}
+        return lambda value: {member: members[member](item) for member, item in value.items()}
+    if shape.type == "list" and shape.member is not None:
+        inner = child(shape.member.shape)
+        return lambda value: [inner(item) for item in value]
+    if shape.type == "map" and shape.value is not None:
+        held = child(shape.value.shape)
+        return lambda value: {key: held(item) for key, item in value.items()}
+    return lambda value: value
 
 
 def _wrong(value: object, shape_name: str) -> ResultError:

@@ -1,6 +1,6 @@
-"""The truth about the API: operations and shapes, read from botocore's pinned service model.
+"""The truth about each API: operations and shapes, read from botocore's pinned service models.
 
-Only the file is botocore's; its own `loaders` and `model` modules are not imported. They parse the 2.5 MB of
+Only the files are botocore's; its own `loaders` and `model` modules are not imported. They parse the 2.5 MB of
 documentation into dictionaries (six times the memory, and four times the start-up time, of what is read here), and
 nothing on the wire needs it. A test compares every shape with botocore's own reading.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -22,16 +23,51 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class Reference(msgspec.Struct, frozen=True):
-    """A member, element, key or value: the name of its shape."""
+class Api(StrEnum):
+    """The services that are spoken here, by the name that botocore's model of each has."""
+
+    SAGEMAKER = "sagemaker"
+    RUNTIME = "sagemaker-runtime"
+    LOGS = "logs"
+    METRICS = "cloudwatch"
+    STS = "sts"
+    IAM = "iam"
+    S3 = "s3"
+    SCALING = "application-autoscaling"
+
+
+class Reference(msgspec.Struct, frozen=True, rename="camel"):
+    """A member, element, key or value: the name of its shape, and how it is written where that is not JSON.
+
+    location: of HTTP bindings: ``header``, ``headers``, ``querystring``, ``uri`` or ``statusCode``. location_name: its
+    name on the wire. flattened: a list without an element around its members.
+    """
 
     shape: str
+    location: str | None = None
+    location_name: str | None = None
+    flattened: bool = False
+    xml_attribute: bool = False
 
 
-class Shape(msgspec.Struct, frozen=True):
-    """One shape of the service model. `min` and `max` bound a number's value, or a length.
+class Namespace(msgspec.Struct, frozen=True):
+    """An XML namespace."""
 
-    **Source:** botocore ``data/sagemaker/*/service-2.json``; what each trait means: the Smithy specification.
+    uri: str = ""
+
+
+class ErrorTrait(msgspec.Struct, frozen=True, rename="camel"):
+    """The code and HTTP status of an error, where it is not its shape's name and 400."""
+
+    code: str | None = None
+    http_status_code: int = 400
+
+
+class Shape(msgspec.Struct, frozen=True, rename="camel"):
+    """One shape of a service model. `min` and `max` bound a number's value, or a length. `payload`: the member that is
+    the whole body.
+
+    **Source:** botocore ``data/SERVICE/*/service-2.json``; what each trait means: the Smithy specification.
     """
 
     type: str
@@ -47,22 +83,45 @@ class Shape(msgspec.Struct, frozen=True):
     union: bool = False
     sensitive: bool = False
     exception: bool = False
+    payload: str | None = None
+    flattened: bool = False
+    location_name: str | None = None
+    timestamp_format: str | None = None
+    error: ErrorTrait = ErrorTrait()
+
+
+class Http(msgspec.Struct, frozen=True, rename="camel"):
+    """The method and path template of an operation."""
+
+    method: str
+    request_uri: str
+    response_code: int = 200
+
+
+class Output(msgspec.Struct, frozen=True, rename="camel"):
+    """The shape of an answer; `result_wrapper` is the element around it in the query protocol."""
+
+    shape: str
+    result_wrapper: str | None = None
 
 
 class OperationShapes(msgspec.Struct, frozen=True):
-    """The shapes of one operation; no `output` where AWS answers with an empty body."""
+    """The shapes of one operation; no `input` or `output` where the body is empty."""
 
-    input: Reference
-    output: Reference | None = None
+    http: Http
+    input: Reference | None = None
+    output: Output | None = None
     errors: tuple[Reference, ...] = ()
 
 
 class Metadata(msgspec.Struct, frozen=True, rename="camel"):
-    """How the service is spoken to: JSON 1.1, with ``X-Amz-Target: TARGETPREFIX.OPERATION``."""
+    """How the service is spoken to: of JSON, with ``X-Amz-Target: TARGETPREFIX.OPERATION``."""
 
     api_version: str
-    json_version: str
-    target_prefix: str
+    service_id: str
+    json_version: str = "1.0"
+    target_prefix: str = ""
+    xml_namespace: str = ""
 
 
 class ServiceModel(msgspec.Struct, frozen=True):
@@ -74,23 +133,24 @@ class ServiceModel(msgspec.Struct, frozen=True):
 
 
 @cache
-def service() -> ServiceModel:
-    """The pinned SageMaker model (about 60 ms at the first call, then kept)."""
-    folder = Path(botocore.BOTOCORE_ROOT) / "data" / "sagemaker"
+def service(api: Api = Api.SAGEMAKER) -> ServiceModel:
+    """The pinned model (SageMaker's takes about 60 ms at the first call; then it is kept)."""
+    folder = Path(botocore.BOTOCORE_ROOT) / "data" / api
     latest = max(folder.glob("*/service-2.json*"))
     raw = latest.read_bytes()
     return msgspec.json.decode(gzip.decompress(raw) if latest.suffix == ".gz" else raw, type=ServiceModel)
 
 
-def operation_shapes(operation: str) -> OperationShapes:
+def operation_shapes(operation: str, api: Api = Api.SAGEMAKER) -> OperationShapes:
     """The shapes of an operation.
 
     Raises:
-        UnknownOperation: SageMaker has no operation of that name.
+        UnknownOperation: the service has no operation of that name.
     """
-    found = service().operations.get(operation)
+    model = service(api)
+    found = model.operations.get(operation)
     if found is None:
-        raise UnknownOperation(f"SageMaker has no operation {shortened(operation)!r}.")
+        raise UnknownOperation(f"{model.metadata.service_id} has no operation {shortened(operation)!r}.")
     return found
 
 
@@ -103,7 +163,7 @@ def instance_type_enums() -> tuple[str, ...]:
 
 
 def fold(
-    name: str, make: Callable[[Shape, str, Callable[[str], Callable[_P, _T]]], Callable[_P, _T]]
+    api: Api, name: str, make: Callable[[Shape, str, Callable[[str], Callable[_P, _T]]], Callable[_P, _T]]
 ) -> Callable[_P, _T]:
     """Build one function for a shape out of the functions for what it holds.
 
@@ -111,11 +171,12 @@ def fold(
     (SearchExpression) gets a function that looks the finished one up when it runs.
     """
     made: dict[str, Callable[_P, _T]] = {}
+    shapes = service(api).shapes
 
     def child(name: str) -> Callable[_P, _T]:
         if name not in made:
             made[name] = lambda *args, **kwargs: made[name](*args, **kwargs)
-            made[name] = make(service().shapes[name], name, child)
+            made[name] = make(shapes[name], name, child)
         return made[name]
 
     return child(name)

@@ -15,7 +15,7 @@ import msgspec
 import regex
 
 from modeldyno.domain.errors import InvalidRequest
-from modeldyno.wire.service import Shape, fold, lower_first, operation_shapes, shortened
+from modeldyno.wire.service import Api, Shape, fold, lower_first, operation_shapes, shortened
 
 # Patterns of the model that no Python engine reads, by what they mean. They are written for Java's UTF-16, where
 # the surrogates stand for the characters beyond the basic plane.
@@ -61,7 +61,11 @@ _NO_EXTRA: Mapping[str, Collection[str]] = {}
 
 
 def validate_input(
-    operation: str, params: Mapping[str, object], *, extra_enum_values: Mapping[str, Collection[str]] = _NO_EXTRA
+    operation: str,
+    params: Mapping[str, object],
+    *,
+    api: Api = Api.SAGEMAKER,
+    extra_enum_values: Mapping[str, Collection[str]] = _NO_EXTRA,
 ) -> None:
     """Hold typed parameters (as `decode_call` gives them) against the operation's input shape.
 
@@ -71,12 +75,12 @@ def validate_input(
     know are violations, with the nearest known name; of a union exactly one member must be there.
 
     Raises:
-        UnknownOperation: SageMaker has no such operation.
+        UnknownOperation: the service has no such operation.
         InvalidRequest: with every violation (the first `VIOLATIONS` of them), long values cut.
     """
     report = _Report(extra_enum_values)
     try:
-        _check(operation)(params, "", report)
+        _check(api, operation)(params, "", report)
     except _Full:
         pass
     except RecursionError as error:
@@ -99,8 +103,9 @@ def compiled(pattern: str) -> regex.Pattern[str]:
 
 
 @cache
-def _check(operation: str) -> Check:
-    return fold(operation_shapes(operation).input.shape, _make)
+def _check(api: Api, operation: str) -> Check:
+    asked = operation_shapes(operation, api).input
+    return _structure(Shape("structure"), {}) if asked is None else fold(api, asked.shape, _make)
 
 
 def _make(shape: Shape, name: str, child: Callable[[str], Check]) -> Check:

@@ -21,6 +21,8 @@ from modeldyno.router.mirror import MirrorLimits
 from modeldyno.router.table import RouteTable
 from modeldyno.router.tally import ELIGIBLE, read_tally
 from modeldyno.router.tap import Tap
+from modeldyno.wire.gate import open_gate
+from tests.servers import serving
 from tests.unit.domain.hosted import an_endpoint, fleet_spec, variant
 from tests.unit.router.test_upstream import OK, Answer
 
@@ -72,7 +74,7 @@ class Front:
             spare_bytes=0,
         )
         self.table = RouteTable(rows, self.clock, "front", invoke.LIMIT_BYTES, self.notes.append)  # type: ignore[arg-type]
-        self.invoker = Invoker(self.table, self.clock, "0" * 12, self.tap)
+        self.invoker = Invoker(self.table, self.clock, "0" * 12, self.tap, open_gate())
         self.root = root
 
     async def ask(
@@ -107,18 +109,9 @@ class Front:
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[str]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await answer(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    server.close()
+async def answering(answer: Answer) -> AsyncIterator[str]:
+    async with serving(answer) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 async def read(reader: asyncio.StreamReader) -> None:
@@ -177,7 +170,7 @@ async def test_a_caller_that_leaves_a_stream_ends_it_at_the_server(tmp_path: Pat
         finally:
             ended.set()
 
-    async with serving(endless) as url:
+    async with answering(endless) as url:
         shadow = a_server("s2", url, shadow=True)
         front = await a_front(tmp_path, a_server("s1", url), shadow, shadow=1.0)
         gone = asyncio.Event()
@@ -196,7 +189,7 @@ async def test_a_stream_that_breaks_is_a_failure_of_production(tmp_path: Path) -
         writer.write(CHUNKED + b"1\r\nx\r\n")
         await writer.drain()
 
-    async with serving(broken) as url, serving(always(OK)) as other:
+    async with answering(broken) as url, answering(always(OK)) as other:
         shadow = a_server("s2", other, shadow=True)
         front = await a_front(tmp_path, a_server("s1", url), shadow, shadow=1.0)
         status, body = await front.ask(path="/endpoints/e/invocations-response-stream")
@@ -207,13 +200,13 @@ async def test_a_stream_that_breaks_is_a_failure_of_production(tmp_path: Path) -
 
 
 async def test_a_stream_goes_to_another_server_where_one_takes_no_connection(tmp_path: Path) -> None:
-    async with serving(always(OK)) as url:
+    async with answering(always(OK)) as url:
         front = await a_front(tmp_path, a_server("s1", "http://127.0.0.1:1"), a_server("s2", url))
         assert (await front.ask(path="/endpoints/e/invocations-response-stream"))[0] == 200
 
 
 async def test_a_route_that_changes_under_a_request_takes_it_along(tmp_path: Path) -> None:
-    async with serving(always(OK)) as url:
+    async with answering(always(OK)) as url:
         front = await a_front(tmp_path, a_server("s1", "http://127.0.0.1:1"), a_server("s2", "http://127.0.0.1:1"))
         target = front.table.targets["us-east-1", "e"]
         old = target.choices[0]
@@ -231,7 +224,7 @@ async def test_what_waits_for_the_shadow_of_a_deleted_endpoint_is_cancelled(tmp_
         writer.write(OK)
         await writer.drain()
 
-    async with serving(always(OK)) as url, serving(slow) as shadow:
+    async with answering(always(OK)) as url, answering(slow) as shadow:
         front = await a_front(tmp_path, a_server("s1", url), a_server("s2", shadow, shadow=True), shadow=1.0)
         for _ in range(5):
             assert (await front.ask())[0] == 200
@@ -251,7 +244,7 @@ async def test_what_waits_for_one_experiment_is_no_evidence_of_the_next(tmp_path
         writer.write(OK)
         await writer.drain()
 
-    async with serving(always(OK)) as url, serving(slow) as shadow:
+    async with answering(always(OK)) as url, answering(slow) as shadow:
         servers = a_server("s1", url), a_server("s2", shadow, shadow=True)
         front = await a_front(tmp_path, *servers, shadow=1.0, experiment_id="x1")
         for _ in range(4):
@@ -264,7 +257,7 @@ async def test_what_waits_for_one_experiment_is_no_evidence_of_the_next(tmp_path
 
 
 async def test_routes_that_change_while_they_are_read_are_read_again(tmp_path: Path) -> None:
-    async with serving(always(OK)) as old, serving(always(OK)) as new:
+    async with answering(always(OK)) as old, answering(always(OK)) as new:
         front = await a_front(tmp_path, a_server("s1", old))
 
         def update() -> None:
@@ -297,7 +290,7 @@ async def test_a_front_goes_on_looking_whatever_the_store_says(tmp_path: Path) -
 
 
 async def test_retries_are_known_by_ids_of_any_length_in_bounded_memory(tmp_path: Path) -> None:
-    async with serving(always(OK)) as url:
+    async with answering(always(OK)) as url:
         front = await a_front(tmp_path, a_server("s1", url), a_server("s2", url, shadow=True), shadow=0.0)
         for _ in range(3):
             for letter in (b"a", b"b"):
@@ -315,7 +308,7 @@ async def test_no_name_of_a_header_or_a_path_reaches_a_model(tmp_path: Path) -> 
         writer.write(OK)
         await writer.drain()
 
-    async with serving(answer) as url:
+    async with answering(answer) as url:
         front = await a_front(tmp_path, a_server("s1", url))
         hostile = ((b"x-evil", b"1"), (b"transfer-encoding", b"chunked"), (b"content-length", b"1"), (b"host", b"evil"))
         assert (await front.ask(headers=hostile))[0] == 200

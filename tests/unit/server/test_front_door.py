@@ -35,8 +35,9 @@ class Front:
         self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=lambda: asyncio.run(self.run()))
 
-    def dispatch(self, region, operation, params):
-        self.calls.append((region, operation, params))
+    def dispatch(self, call):
+        operation, params = call.operation, call.params
+        self.calls.append((call.region, operation, params))
         validate_input(operation, params)
         match params.get("ModelName"):
             case "missing":
@@ -204,7 +205,7 @@ def test_other_routes_are_told_what_exists(door, method, path, status):
     response, body = door.request(method, path, b"x" if method in ("PUT", "POST") else None)
     assert response.status == status
     message = json.loads(body)["message"]
-    for route in ("POST / (SageMaker's", "POST /endpoints/NAME/invocations", "GET /metrics", "GET /health"):
+    for route in ("POST / (the control plane", "POST /endpoints/NAME/invocations", "GET /metrics", "GET /health"):
         assert route in message
     assert "access-control-allow-origin" not in response.headers
 
@@ -235,7 +236,7 @@ def test_deep_nesting_is_refused_wherever_it_is(door):
         assert (response.status, json.loads(answer)["__type"]) == (400, "ValidationException")
 
 
-@pytest.mark.parametrize("target", ["SageMaker.Nonsense", "Logs_20140328.GetLogEvents", None])
+@pytest.mark.parametrize("target", ["SageMaker.Nonsense", "DynamoDB_20120810.GetItem", None])
 def test_an_unknown_operation_is_refused_by_name(door, target):
     response, answer = door.request("POST", "/", b"{}", {"X-Amz-Target": target} if target else {})
     fault = json.loads(answer)

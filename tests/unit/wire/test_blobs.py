@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from modeldyno.domain.errors import MalformedRequest
-from modeldyno.wire import decode, encode
+from modeldyno.wire import encode, readers
 
 
 def test_a_blob_is_bytes_inside_and_base64_on_the_wire():
-    read, write = decode._SCALARS["blob"], encode._SCALARS["blob"]("Body")
+    read, write = readers._JSON["blob"], encode._SCALARS["blob"]("Body")
     assert write(b"\x00\xffdyno") == "AP9keW5v"
     assert read("AP9keW5v", ".body") == b"\x00\xffdyno"
     with pytest.raises(MalformedRequest, match="'body'"):

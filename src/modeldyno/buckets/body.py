@@ -1,0 +1,361 @@
+"""The body of an upload: unwrapped from aws-chunked, held against what the request says of it, and written as it comes.
+
+1. Bytes are gathered to buffers and handed to a thread, which hashes and writes them; one buffer is on its way there
+   while the next is gathered, so memory stays at a few of them.
+2. Digests: MD5 (the entity tag), what X-Amz-Content-Sha256 and Content-MD5 say, and the checksums that the request
+   names in a header or, of aws-chunked, in a trailer.
+3. The signature of each chunk, where chunks are signed, goes on from that of the request.
+
+**Source:** S3 API reference, *Signature calculations: transferring a payload in multiple chunks*, and *Checking object
+integrity*.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from modeldyno.buckets.refusals import Refused, refused
+from modeldyno.ports.buckets import Sink
+from modeldyno.wire.signature import EMPTY_SHA256, Identity, sign
+
+_BUFFER_BYTES = 4 * 1024**2
+_LINE_BYTES = 4096
+IDLE_SECONDS = 60.0
+"""Chosen: how long a caller may send nothing."""
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+
+
+class CallerGone(Exception):
+    """Nobody is left to answer."""
+
+
+class Hash(Protocol):
+    """What sums bytes up."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take more in."""
+        ...
+
+    def digest(self) -> bytes:
+        """The sum."""
+        ...
+
+
+class _Crc:
+    """A cyclic redundancy check as a hash."""
+
+    def __init__(self, function: Callable[[bytes, int], int], size: int) -> None:
+        self._function = function
+        self._size = size
+        self._value = 0
+
+    def update(self, data: bytes, /) -> None:
+        """Take more in."""
+        self._value = self._function(data, self._value)
+
+    def digest(self) -> bytes:
+        """Most significant byte first."""
+        return self._value.to_bytes(self._size, "big")
+
+
+def checksum(algorithm: str) -> Hash:
+    """Of ``crc32``, ``crc32c``, ``crc64nvme``, ``sha1`` or ``sha256``. Raises KeyError for others."""
+    return _CHECKSUMS[algorithm]()
+
+
+def _crc32() -> Hash:
+    import zlib
+
+    return _Crc(zlib.crc32, 4)
+
+
+def _crc32c() -> Hash:
+    from awscrt import checksums
+
+    return _Crc(checksums.crc32c, 4)
+
+
+def _crc64nvme() -> Hash:
+    from awscrt import checksums
+
+    return _Crc(checksums.crc64nvme, 8)
+
+
+_CHECKSUMS: dict[str, Callable[[], Hash]] = {
+    "crc32": _crc32,
+    "crc32c": _crc32c,
+    "crc64nvme": _crc64nvme,
+    "sha1": hashlib.sha1,
+    "sha256": hashlib.sha256,
+}
+CHECKSUM_HEADER = "x-amz-checksum-"
+ALGORITHMS = frozenset(_CHECKSUMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came: its bytes, its tag, and the checksums that were asked for or said, in base64."""
+
+    size: int
+    md5: bytes
+    checksums: dict[str, str]
+
+
+class Body:
+    """One request's body. `headers` in lower case; `identity`: who signed, None where nobody needs to."""
+
+    def __init__(self, receive: Receive, headers: Mapping[str, str], identity: Identity | None) -> None:
+        self._receive = receive
+        self._headers = headers
+        self._payload = headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+        self._identity = identity
+        self._trailers: dict[str, str] = {}
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body is wrapped in aws-chunked."""
+        return self._payload.startswith("STREAMING-")
+
+    @property
+    def length(self) -> int | None:
+        """The bytes of the content, where the request says them."""
+        given = self._headers.get("x-amz-decoded-content-length" if self.chunked else "content-length", "")
+        return int(given) if given.isascii() and given.isdigit() else None
+
+    async def whole(self, most: int) -> bytes:
+        """A small body. Raises `Refused` where it is larger, or another than the request says."""
+        memory = _Memory(most)
+        await self.into(memory, None)
+        return bytes(memory.data)
+
+    async def into(self, sink: Sink, algorithm: str | None) -> Received:
+        """Write it as it comes. `algorithm`: a checksum to make, beside those that the request says.
+
+        Raises:
+            Refused: it is not what the request says. CallerGone. OutOfRoom.
+        """
+        said = {name.removeprefix(CHECKSUM_HEADER): value for name, value in self._headers.items() if _is_said(name)}
+        names = {*said, *self._trailing(), *((algorithm,) if algorithm else ())}
+        sums = {name: checksum(name) for name in names}
+        md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        hashes: list[Hash] = [md5, *sums.values()]
+        if len(self._payload) == 64:
+            hashes.append(sha256)
+        size = await self._pour(sink, hashes)
+        if self.length is not None and size != self.length:
+            raise refused(400, "IncompleteBody", f"The body has {size} bytes, the request says {self.length}.")
+        self._check_sha256(sha256.hexdigest())
+        self._check_md5(md5.digest())
+        found = {name: base64.b64encode(one.digest()).decode() for name, one in sums.items()}
+        for name, value in {**said, **self._said_at_end()}.items():
+            if name in found and not hmac.compare_digest(found[name], value.strip()):
+                text = f"The {name.upper()} you specified did not match the calculated checksum."
+                raise refused(400, "BadDigest", text)
+        return Received(size, md5.digest(), found)
+
+    async def _pour(self, sink: Sink, hashes: list[Hash]) -> int:
+        size = 0
+        buffer = bytearray()
+        writing: asyncio.Task[None] | None = None
+        try:
+            async for data in self._content():
+                buffer += data
+                size += len(data)
+                if len(buffer) >= _BUFFER_BYTES:
+                    if writing is not None:
+                        await writing
+                    writing = asyncio.create_task(asyncio.to_thread(_take, sink, hashes, bytes(buffer)))
+                    buffer.clear()
+            if writing is not None:
+                await writing
+            await asyncio.to_thread(_take, sink, hashes, bytes(buffer))
+            return size
+        finally:
+            if writing is not None and not writing.done():
+                await asyncio.gather(writing, return_exceptions=True)
+
+    # --- what the request says ---
+
+    def _check_sha256(self, found: str) -> None:
+        if len(self._payload) == 64 and not hmac.compare_digest(found, self._payload):
+            text = "The provided 'x-amz-content-sha256' header does not match what was computed."
+            raise refused(400, "XAmzContentSHA256Mismatch", text)
+
+    def _check_md5(self, found: bytes) -> None:
+        said = self._headers.get("content-md5")
+        if said is not None and not hmac.compare_digest(base64.b64encode(found).decode(), said.strip()):
+            raise refused(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
+
+    def _trailing(self) -> list[str]:
+        given = self._headers.get("x-amz-trailer", "").lower().split(",")
+        names = [name.strip().removeprefix(CHECKSUM_HEADER) for name in given if name.strip()]
+        if unknown := [name for name in names if name not in ALGORITHMS]:
+            raise refused(501, "NotImplemented", f"The trailer {unknown[0]} is not looked at here.")
+        return names
+
+    def _said_at_end(self) -> dict[str, str]:
+        missing = [name for name in self._trailing() if CHECKSUM_HEADER + name not in self._trailers]
+        if missing:
+            raise refused(400, "MalformedTrailerError", f"The trailer {CHECKSUM_HEADER}{missing[0]} is missing.")
+        return {name.removeprefix(CHECKSUM_HEADER): value for name, value in self._trailers.items() if _is_said(name)}
+
+    # --- what came ---
+
+    async def _raw(self) -> AsyncIterator[bytes]:
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    message = await self._receive()
+            except TimeoutError:
+                text = "Your socket connection to the server was not read from or written to within the timeout period."
+                raise refused(400, "RequestTimeout", text) from None
+            if message["type"] == "http.disconnect":
+                raise CallerGone
+            if data := message.get("body", b""):
+                yield data
+            if not message.get("more_body", False):
+                return
+
+    def _content(self) -> AsyncIterator[bytes]:
+        return self._unwrapped() if self.chunked else self._raw()
+
+    async def _unwrapped(self) -> AsyncIterator[bytes]:
+        """The chunks of aws-chunked: a line with the size (and the signature), the data, a line end; then trailers."""
+        source = _Source(self._raw())
+        signatures = _ChunkSignatures(self._identity) if "-AWS4-HMAC-SHA256-" in self._payload else None
+        while True:
+            size, signature = _chunk_head(await source.line())
+            digest = hashlib.sha256() if signatures is not None else None
+            left = size
+            while left:
+                data = await source.some(left)
+                left -= len(data)
+                if digest is not None:
+                    digest.update(data)
+                yield data
+            if signatures is not None and digest is not None:
+                signatures.check(digest.hexdigest(), signature)
+            if size == 0:
+                break
+            if await source.line():
+                raise _malformed()
+        await self._read_trailers(source, signatures)
+
+    async def _read_trailers(self, source: _Source, signatures: _ChunkSignatures | None) -> None:
+        lines = bytearray()
+        signature = ""
+        while line := await source.line(at_end=True):
+            name, _, value = line.partition(b":")
+            word = name.strip().lower().decode("latin-1")
+            if word == "x-amz-trailer-signature":
+                signature = value.strip().decode("latin-1")
+            else:
+                self._trailers[word] = value.strip().decode("latin-1")
+                lines += word.encode() + b":" + value.strip() + b"\n"
+        if signatures is not None and self._payload.endswith("-TRAILER"):
+            signatures.check_trailer(hashlib.sha256(lines).hexdigest(), signature)
+
+
+class _ChunkSignatures:
+    """The chain of signatures. Without an identity (nobody needs to sign) nothing is checked."""
+
+    def __init__(self, identity: Identity | None) -> None:
+        self._identity = identity
+        self._last = identity.signature if identity else ""
+
+    def check(self, sha256: str, signature: str) -> None:
+        self._check("AWS4-HMAC-SHA256-PAYLOAD", f"{EMPTY_SHA256}\n{sha256}", signature)
+
+    def check_trailer(self, sha256: str, signature: str) -> None:
+        self._check("AWS4-HMAC-SHA256-TRAILER", sha256, signature)
+
+    def _check(self, kind: str, digests: str, signature: str) -> None:
+        if self._identity is None:
+            return
+        who = self._identity
+        expected = sign(who.signing_key, f"{kind}\n{who.signed_at}\n{who.scope}\n{self._last}\n{digests}")
+        if not hmac.compare_digest(expected.encode(), signature.encode()):
+            text = "The signature of a chunk does not match what was computed."
+            raise refused(403, "SignatureDoesNotMatch", text)
+        self._last = expected
+
+
+class _Source:
+    """Bytes as they are asked for."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._held = b""
+
+    async def line(self, *, at_end: bool = False) -> bytes:
+        """Up to the next line end. `at_end`: the end of all is one."""
+        while b"\r\n" not in self._held:
+            if len(self._held) > _LINE_BYTES:
+                raise _malformed()
+            more = await anext(self._chunks, None)
+            if more is None:
+                if at_end and not self._held:
+                    return b""
+                raise _malformed()
+            self._held += more
+        line, _, self._held = self._held.partition(b"\r\n")
+        return line
+
+    async def some(self, most: int) -> bytes:
+        """At least one byte, at most so many."""
+        if not self._held:
+            more = await anext(self._chunks, None)
+            if more is None:
+                raise refused(400, "IncompleteBody", "The body ended within a chunk.")
+            self._held = more
+        data, self._held = self._held[:most], self._held[most:]
+        return data
+
+
+def _chunk_head(line: bytes) -> tuple[int, str]:
+    size, _, rest = line.partition(b";")
+    try:
+        number = int(size, 16)
+    except ValueError:
+        raise _malformed() from None
+    if not 0 <= number < 2**40:
+        raise _malformed()
+    return number, rest.partition(b"chunk-signature=")[2].strip().decode("latin-1")
+
+
+def _malformed() -> Refused:
+    return refused(400, "InvalidRequest", "The body is not what aws-chunked says.")
+
+
+def _is_said(name: str) -> bool:
+    """Whether a header or trailer says a checksum's value."""
+    return name.startswith(CHECKSUM_HEADER) and name.removeprefix(CHECKSUM_HEADER) in ALGORITHMS
+
+
+class _Memory:
+    """A sink that keeps what comes, up to a limit."""
+
+    def __init__(self, most: int) -> None:
+        self.data = bytearray()
+        self._most = most
+
+    def write(self, data: bytes) -> None:
+        self.data += data
+        if len(self.data) > self._most:
+            raise refused(400, "EntityTooLarge", f"The body is over the limit of {self._most} bytes.")
+
+    def discard(self) -> None:
+        """Nothing is left anyway."""
+
+
+def _take(sink: Sink, hashes: list[Hash], data: bytes) -> None:
+    for one in hashes:
+        one.update(data)
+    sink.write(data)
