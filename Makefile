@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 
 # Tests that may run beside others; the rest measure, or hold a host to its limits.
 BESIDE_OTHERS := tests/unit tests/properties tests/docs tests/conformance \
-	tests/contracts/test_store.py tests/contracts/test_objects.py \
+	tests/contracts/test_store.py tests/contracts/test_objects.py tests/contracts/test_buckets.py \
 	tests/e2e/test_endpoints.py tests/e2e/test_shadows.py tests/e2e/test_random_kills.py
 
 .PHONY: setup demo demo-shadow test check bench test-cgroup requirements clean

@@ -6,13 +6,17 @@ size and time (in nanoseconds) of the file that they are about, so those of anot
     .dyno/facts/BUCKET/<digest of the key>/<time>-<size>
 
 They are written before the object moves to its place, and older ones are removed after: a crash between leaves the old
-object with its facts, or the new one with its own.
+object with its facts, or the new one with its own. Whoever changes an object and its facts holds a lock meanwhile, which
+keys whose digests begin alike share; readers need none.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -34,6 +38,18 @@ class FactFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    @contextlib.contextmanager
+    def locked(self, bucket: str, key: str) -> Iterator[None]:
+        """Nobody else changes the object meanwhile, in this process or another. Blocks."""
+        folder = self._folder(bucket, key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def read(self, bucket: str, key: str, file: os.stat_result) -> ObjectFacts:
         """What is known of the object that is this file; of one that a user placed, what the file itself tells."""

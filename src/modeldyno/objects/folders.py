@@ -156,7 +156,7 @@ class Folders:
         """Remove an object, and the directories that it leaves empty."""
         folder = self._bucket(bucket)
         path = self._path(bucket, key)
-        with told():
+        with told(), self._facts.locked(bucket, key):
             try:
                 path.unlink()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -188,7 +188,7 @@ class Folders:
     ) -> ObjectFacts:
         path = self._path(bucket, facts.key)
         file = sink.settle()
-        with told(facts.key):
+        with told(facts.key), self._facts.locked(bucket, facts.key):
             self._check(bucket, facts.key, unless, only)
             self._facts.write(bucket, facts, file)
             for _ in range(3):  # a directory that another has just found empty is made again
@@ -358,7 +358,11 @@ def _append(sink: FileSink, file: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Force what a directory holds to the disk; one that another has removed meanwhile holds nothing."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return
     try:
         os.fsync(descriptor)
     finally:

@@ -112,6 +112,8 @@ def read_request(api: Api, operation: str, request: RestRequest, body: bytes) ->
     document: dict[str, Any] = {}
     for member, ref in asked.members.items():
         value = _bound(ref.location, ref.location_name or member, request, labels)
+        if isinstance(value, str) and shapes[ref.shape].type == "list":
+            value = [item.strip() for item in value.split(",")]
         if member == asked.payload and shapes[ref.shape].type == "structure" and body:
             value = read_document(api, ref.shape, body)
         if value is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import botocore.loaders
 import botocore.model
 import botocore.parsers
@@ -14,40 +12,9 @@ from modeldyno.wire.decode import decode_call
 from modeldyno.wire.encode import encode_output
 from modeldyno.wire.service import service
 from modeldyno.wire.validate import PATTERNS, compiled
+from tests.unit.wire.samples import on_our_side, sample
 
 THEIRS = botocore.model.ServiceModel(botocore.loaders.Loader().load_service_model("sagemaker", "service-2"))
-MOMENT = datetime(2024, 2, 29, 12, 30, 15, 250000, tzinfo=UTC)
-
-
-def sample(shape, depth=0):
-    """A value with every member set; a shape that holds itself ends after three rounds."""
-    match shape.type_name:
-        case "structure":
-            inner = {n: m for n, m in shape.members.items() if depth < 8 or n in shape.required_members}
-            if getattr(shape, "is_tagged_union", False):
-                inner = dict([*shape.members.items()][:1])
-            return {name: sample(member, depth + 1) for name, member in inner.items()}
-        case "list":
-            return [sample(shape.member, depth + 1)] * 2
-        case "map":
-            return {"a": sample(shape.value, depth + 1), "b c": sample(shape.value, depth + 1)}
-        case "timestamp":
-            return MOMENT
-        case kind:
-            return {"string": "é \u2028 ñ😀", "boolean": True, "integer": 7, "long": 2**40, "float": 0.5}.get(kind, 0.1)
-
-
-def on_our_side(value):
-    """The same with timestamps as seconds since the epoch."""
-    match value:
-        case dict():
-            return {key: on_our_side(item) for key, item in value.items()}
-        case list():
-            return [on_our_side(item) for item in value]
-        case datetime():
-            return value.timestamp()
-        case _:
-            return value
 
 
 def test_it_has_the_operations_and_shapes_that_botocore_has():

@@ -9,11 +9,12 @@ import pytest
 from modeldyno.ports import Store
 from modeldyno.testing.contracts.store_hosting import HostingContract
 from modeldyno.testing.contracts.store_jobs import JobContract
+from modeldyno.testing.contracts.store_keys import KeyContract
 from modeldyno.testing.contracts.store_leases import LeaseContract
 from modeldyno.testing.contracts.store_resources import ResourceContract
 
 
-class StoreContract(ResourceContract, JobContract, LeaseContract, HostingContract):
+class StoreContract(ResourceContract, JobContract, LeaseContract, HostingContract, KeyContract):
     """Collected by pytest in a subclass named ``Test...``.
 
     `open_again`: each call opens another store on the same facts, as another process would; there are

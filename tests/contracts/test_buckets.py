@@ -1,0 +1,246 @@
+"""The directory of buckets: what was answered is there after a crash, and what users and requests do at once holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from modeldyno.objects.folders import Folders
+from modeldyno.ports.buckets import (
+    BucketNotEmpty,
+    Changed,
+    NoSuchBucket,
+    NoSuchObject,
+    NoSuchUpload,
+    ObjectFacts,
+    OutOfRoom,
+    Part,
+    UnusableName,
+    UnusablePart,
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "s3"
+
+
+@pytest.fixture
+def folders(root: Path) -> Folders:
+    made = Folders(root)
+    made.make_bucket("bucket")
+    return made
+
+
+def put(folders: Folders, key: str, data: bytes, unless: str | None = None, only: str | None = None) -> ObjectFacts:
+    sink = folders.sink("bucket")
+    try:
+        sink.write(data)
+        facts = ObjectFacts(key, len(data), 0.0, hashlib.md5(data).hexdigest(), {"content-type": "text/plain"})
+        return folders.store("bucket", facts, sink, unless, only)
+    finally:
+        sink.discard()
+
+
+def read(folders: Folders, key: str) -> bytes:
+    _, file = folders.open("bucket", key)
+    with file:
+        return file.read()
+
+
+def left(root: Path) -> list[str]:
+    """What lies beside the buckets and is not the facts of an object that is there."""
+    return [str(path.relative_to(root)) for path in (root / ".dyno" / "incoming").rglob("*") if path.is_file()]
+
+
+def test_a_reader_goes_on_with_the_bytes_it_began_with(folders: Folders) -> None:
+    put(folders, "k", b"old")
+    facts, file = folders.open("bucket", "k")
+    put(folders, "k", b"new bytes")
+    with file:
+        assert file.read() == b"old"
+    assert facts.size == 3
+    assert read(folders, "k") == b"new bytes"
+
+
+def test_facts_are_of_the_very_bytes_and_never_of_what_a_user_put_in_their_place(folders: Folders, root: Path) -> None:
+    told = put(folders, "k", b"mine")
+    assert folders.facts("bucket", "k") == told
+    (root / "bucket" / "k").write_bytes(b"user's")
+    by_hand = folders.facts("bucket", "k")
+    assert by_hand.size == 6
+    assert by_hand.headers == {}
+    assert by_hand.etag != told.etag
+    (root / "bucket" / "k").unlink()
+    with pytest.raises(NoSuchObject):
+        folders.facts("bucket", "k")
+
+
+def test_of_many_that_write_a_key_only_if_there_is_none_one_wins(folders: Folders, root: Path) -> None:
+    def attempt(number: int) -> bool:
+        try:
+            put(folders, "k", b"%d" % number, unless="*")
+        except Changed:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(attempt, range(32))) == 1
+    assert left(root) == []
+
+
+def test_of_many_that_change_what_they_have_read_none_is_overwritten_unseen(folders: Folders) -> None:
+    put(folders, "k", b"0")
+
+    def add_one(_: int) -> None:
+        while True:
+            facts, file = folders.open("bucket", "k")
+            with file:
+                number = int(file.read())
+            try:
+                put(folders, "k", b"%d" % (number + 1), only=facts.etag)
+            except Changed:
+                continue
+            return
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add_one, range(20)))
+    assert read(folders, "k") == b"20"
+    assert folders.facts("bucket", "k").headers == {"content-type": "text/plain"}
+
+
+def test_writers_and_removers_of_one_folder_do_not_disturb_each_other(folders: Folders) -> None:
+    """A remover takes away the folder that it leaves empty, while another writes into it."""
+    end = threading.Event()
+
+    def remove() -> None:
+        while not end.is_set():
+            folders.remove("bucket", "a/b/gone")
+
+    thread = threading.Thread(target=remove)
+    thread.start()
+    try:
+        for number in range(200):
+            put(folders, "a/b/gone", b"x")
+            put(folders, f"a/b/{number}", b"y")
+            folders.remove("bucket", f"a/b/{number}")
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_keys_are_told_in_order_of_their_bytes_page_by_page(folders: Folders) -> None:
+    keys = ["a!", "a/b", "a/c/d", "a0", "b", "é", "\U0001f600"]
+    for key in keys:
+        put(folders, key, b"x")
+    for limit in (1, 2, 3, 100):
+        told: list[str] = []
+        after = ""
+        while True:
+            page = folders.list("bucket", "", "", after, limit)
+            told += [facts.key for facts in page.objects]
+            if page.next is None:
+                break
+            after = page.next
+        assert told == sorted(keys, key=str.encode)
+    page = folders.list("bucket", "", "/", "", 100)
+    assert (list(page.prefixes), [facts.key for facts in page.objects]) == (
+        ["a/"],
+        ["a!", "a0", "b", "é", "\U0001f600"],
+    )
+
+
+def test_a_page_of_a_large_folder_looks_at_no_more_than_it_needs(folders: Folders, root: Path) -> None:
+    for number in range(3):
+        put(folders, f"p{number}/k", b"x")
+    (root / "bucket" / "p1" / "unreadable").mkdir()
+    (root / "bucket" / "p1" / "unreadable").chmod(0o000)
+    page = folders.list("bucket", "p2/", "", "", 10)
+    assert [facts.key for facts in page.objects] == ["p2/k"]
+
+
+def test_parts_are_joined_in_order_and_the_upload_is_gone(folders: Folders, root: Path) -> None:
+    upload = folders.begin_upload("bucket", "dir/k", {"content-type": "a/b"}, None, False)
+    for number, data in ((2, b"second"), (1, b"nonsense"), (1, b"first ")):
+        sink = folders.part_sink("bucket", upload)
+        sink.write(data)
+        folders.store_part("bucket", upload, Part(number, len(data), hashlib.md5(data).hexdigest(), 0.0), sink)
+    assert [(part.number, part.size) for part in folders.parts("bucket", upload)] == [(1, 6), (2, 6)]
+    tags = [(part.number, part.etag) for part in folders.parts("bucket", upload)]
+    with pytest.raises(UnusablePart):
+        folders.complete("bucket", upload, [(1, "wrong")], ObjectFacts("dir/k", 6, 0.0, "tag"))
+    told = folders.complete("bucket", upload, tags, ObjectFacts("dir/k", 12, 0.0, "tag-2", upload.headers, {}, 2))
+    assert read(folders, "dir/k") == b"first second"
+    assert (told.etag, told.headers, told.parts) == ("tag-2", {"content-type": "a/b"}, 2)
+    with pytest.raises(NoSuchUpload):
+        folders.upload("bucket", "dir/k", upload.id)
+    assert left(root) == []
+    assert not any((root / ".dyno" / "uploads" / "bucket").iterdir())
+
+
+def test_an_upload_outlives_the_process(folders: Folders, root: Path) -> None:
+    upload = folders.begin_upload("bucket", "k", {}, "crc32", True)
+    again = Folders(root)
+    assert again.upload("bucket", "k", upload.id) == upload
+    assert [one.id for one in again.uploads("bucket")] == [upload.id]
+    for wrong in ("other", "../bucket", "", upload.id + "x"):
+        with pytest.raises(NoSuchUpload):
+            again.upload("bucket", "k", wrong)
+    with pytest.raises(NoSuchUpload):
+        again.upload("bucket", "another key", upload.id)
+
+
+def test_what_a_crash_left_is_removed_and_what_is_at_work_is_not(folders: Folders, root: Path) -> None:
+    old, new = folders.sink("bucket"), folders.sink("bucket")
+    old.write(b"x")
+    os.utime(old.path, (time.time() - 100_000, time.time() - 100_000))
+    folders.tidy()
+    assert left(root) == [str(new.path.relative_to(root))]
+    old.discard()
+    new.discard()
+
+
+def test_a_full_disk_is_told_and_leaves_the_old_object(
+    folders: Folders, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(folders, "k", b"old")
+    sink = folders.sink("bucket")
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        monkeypatch.setattr(sink, "_file", full)
+        with pytest.raises(OutOfRoom, match="no room"):
+            sink.write(b"new")
+    monkeypatch.undo()
+    sink.discard()
+    assert read(folders, "k") == b"old"
+    assert left(root) == []
+
+
+@pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", ".", "..", "a/../b", "a\nb", "a\x00", "é" * 600])
+def test_a_key_that_the_file_system_cannot_keep_is_refused(folders: Folders, key: str) -> None:
+    with pytest.raises(UnusableName):
+        put(folders, key, b"x")
+
+
+@pytest.mark.parametrize("name", [".dyno", "..", "a/b", "", "-a", "a..b"])
+def test_a_name_that_no_bucket_has_is_refused(folders: Folders, name: str) -> None:
+    with pytest.raises(UnusableName):
+        folders.make_bucket(name)
+    assert not folders.has_bucket(name)
+
+
+def test_a_bucket_with_something_in_it_is_kept(folders: Folders, root: Path) -> None:
+    put(folders, "a/b", b"x")
+    with pytest.raises(BucketNotEmpty):
+        folders.remove_bucket("bucket")
+    folders.remove("bucket", "a/b")
+    (root / "bucket" / "empty" / "folders").mkdir(parents=True)
+    folders.remove_bucket("bucket")
+    with pytest.raises(NoSuchBucket):
+        folders.list("bucket", "", "", "", 1)
+    assert [name for name, _ in folders.buckets()] == []
