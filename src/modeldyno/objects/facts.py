@@ -5,9 +5,9 @@ size and time (in nanoseconds) of the file that they are about, so those of anot
 
     .dyno/facts/BUCKET/<digest of the key>/<time>-<size>
 
-They are written before the object moves to its place, and older ones are removed after: a crash between leaves the old
-object with its facts, or the new one with its own. Whoever changes an object and its facts holds a lock meanwhile, which
-keys whose digests begin alike share; readers need none.
+They are written before the object moves to its place, and older ones are removed after: a crash between leaves the
+old object with its facts, or the new one with its own. Whoever changes an object and its facts holds a lock meanwhile,
+which keys whose digests begin alike share; readers need none.
 """
 
 from __future__ import annotations
