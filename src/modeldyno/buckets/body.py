@@ -155,7 +155,7 @@ class Body:
         self._check_md5(md5.digest())
         found = {name: base64.b64encode(one.digest()).decode() for name, one in sums.items()}
         for name, value in {**said, **self._said_at_end()}.items():
-            if name in found and not hmac.compare_digest(found[name], value.strip()):
+            if name in found and not _same(found[name], value):
                 text = f"The {name.upper()} you specified did not match the calculated checksum."
                 raise refused(400, "BadDigest", text)
         return Received(size, md5.digest(), found)
@@ -184,13 +184,13 @@ class Body:
     # --- what the request says ---
 
     def _check_sha256(self, found: str) -> None:
-        if len(self._payload) == 64 and not hmac.compare_digest(found, self._payload):
+        if len(self._payload) == 64 and not _same(found, self._payload):
             text = "The provided 'x-amz-content-sha256' header does not match what was computed."
             raise refused(400, "XAmzContentSHA256Mismatch", text)
 
     def _check_md5(self, found: bytes) -> None:
         said = self._headers.get("content-md5")
-        if said is not None and not hmac.compare_digest(base64.b64encode(found).decode(), said.strip()):
+        if said is not None and not _same(base64.b64encode(found).decode(), said):
             raise refused(400, "BadDigest", "The Content-MD5 you specified did not match what we received.")
 
     def _trailing(self) -> list[str]:
@@ -337,6 +337,10 @@ def _malformed() -> Refused:
 def _is_said(name: str) -> bool:
     """Whether a header or trailer says a checksum's value."""
     return name.startswith(CHECKSUM_HEADER) and name.removeprefix(CHECKSUM_HEADER) in ALGORITHMS
+
+
+def _same(computed: str, said: str) -> bool:
+    return hmac.compare_digest(computed.encode(), said.strip().encode())
 
 
 class _Memory:
