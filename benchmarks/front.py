@@ -25,9 +25,11 @@ from modeldyno.domain.rollout import Step
 from modeldyno.server.chain import make_app
 from modeldyno.server.serve import serve
 from modeldyno.settings import Settings
-from modeldyno.wire.gate import open_gate
+from modeldyno.wire.gate import Gate, open_gate
 
 NAME = "bench"
+KEY = "DYNO_BENCH_KEY"
+"""The variable with a key's id and secret, joined by a colon: then requests must be signed with it."""
 _REGION = "us-east-1"
 
 
@@ -66,6 +68,21 @@ def set_percent(dyno: Dyno, percent: int) -> None:
     )
 
 
+class _OneKey:
+    """A keyring of one."""
+
+    required = True
+
+    def __init__(self, key_id: str, secret: str) -> None:
+        self._secrets = {key_id: secret}
+
+    def secret(self, key_id: str) -> str | None:
+        return self._secrets.get(key_id)
+
+    def look_again(self) -> bool:
+        return False
+
+
 async def _serve(directory: Path, production: str, shadow: str | None, percent: int) -> None:
     dyno = open_dyno(Settings(data_dir=str(directory)))
     endpoint_of(dyno, production, shadow, percent)
@@ -84,8 +101,9 @@ async def _serve(directory: Path, production: str, shadow: str | None, percent: 
         loop.call_later(0.5, lambda: print("done", flush=True))
 
     loop.add_reader(0, order)
-    async with data_plane(dyno, open_gate()) as (invoker, metrics):
-        app = make_app(lambda *_: {}, lambda: {"status": "ok"}, data_plane=invoker, metrics=metrics)
+    gate = Gate(_OneKey(*os.environ[KEY].split(":")), dyno.clock.now) if KEY in os.environ else open_gate()
+    async with data_plane(dyno, gate) as (invoker, metrics):
+        app = make_app(lambda *_: {}, lambda: {"status": "ok"}, data_plane=invoker, metrics=metrics, gate=gate)
         await serve(app, listener, lambda: print(f"ready http://127.0.0.1:{port}/endpoints/{NAME}", flush=True), stop)
     dyno.close()
 

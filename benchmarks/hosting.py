@@ -26,6 +26,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.front import KEY
 from benchmarks.journal import Journal, Run
 from benchmarks.peers import nginx, proxy, wrk
 from benchmarks.summary import machine, medians, over
@@ -61,12 +62,15 @@ class Front:
 
 
 @contextmanager
-def front(production: str, shadow: str | None = None, percent: int = 0) -> Iterator[Front]:
-    """A front on its core."""
+def front(
+    production: str, shadow: str | None = None, percent: int = 0, key: tuple[str, str] | None = None
+) -> Iterator[Front]:
+    """A front on its core. `key`: requests must be signed with it."""
     with tempfile.TemporaryDirectory() as directory:
         command = ["taskset", "-c", str(cores()[0]), sys.executable, "-m", "benchmarks.front", directory, production]
         command += [shadow, str(percent)] if shadow else []
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        env = os.environ | ({KEY: ":".join(key)} if key else {})
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         try:
             assert process.stdout is not None
             word, url = process.stdout.readline().split()

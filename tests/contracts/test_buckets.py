@@ -8,9 +8,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from modeldyno.domain.errors import ObjectError
 from modeldyno.objects.folders import Folders
 from modeldyno.ports.buckets import (
     BucketNotEmpty,
@@ -21,8 +23,10 @@ from modeldyno.ports.buckets import (
     ObjectFacts,
     OutOfRoom,
     Part,
+    Sink,
     UnusableName,
     UnusablePart,
+    Upload,
 )
 
 
@@ -165,23 +169,106 @@ def test_a_page_of_a_large_folder_looks_at_no_more_than_it_needs(folders: Folder
     assert [facts.key for facts in page.objects] == ["p2/k"]
 
 
+MIB = 1024**2
+
+
+def send(folders: Folders, upload: Upload, number: int, data: bytes, *, keep: bool = True) -> Sink:
+    sink = folders.part_sink("bucket", upload, number, len(data))
+    sink.write(data)
+    if keep:
+        folders.store_part("bucket", upload, Part(number, len(data), hashlib.md5(data).hexdigest(), 0.0), sink)
+        sink.discard()
+    return sink
+
+
+def complete(folders: Folders, upload: Upload, numbers: list[int] | None = None) -> ObjectFacts:
+    parts = [one for one in folders.parts("bucket", upload) if numbers is None or one.number in numbers]
+    size = sum(part.size for part in parts)
+    facts = ObjectFacts(upload.key, size, 0.0, f"tag-{len(parts)}", upload.headers, {}, len(parts))
+    return folders.complete("bucket", upload, [(part.number, part.etag) for part in parts], facts)
+
+
 def test_parts_are_joined_in_order_and_the_upload_is_gone(folders: Folders, root: Path) -> None:
     upload = folders.begin_upload("bucket", "dir/k", {"content-type": "a/b"}, None, False)
     for number, data in ((2, b"second"), (1, b"nonsense"), (1, b"first ")):
-        sink = folders.part_sink("bucket", upload)
-        sink.write(data)
-        folders.store_part("bucket", upload, Part(number, len(data), hashlib.md5(data).hexdigest(), 0.0), sink)
+        send(folders, upload, number, data)
     assert [(part.number, part.size) for part in folders.parts("bucket", upload)] == [(1, 6), (2, 6)]
-    tags = [(part.number, part.etag) for part in folders.parts("bucket", upload)]
     with pytest.raises(UnusablePart):
         folders.complete("bucket", upload, [(1, "wrong")], ObjectFacts("dir/k", 6, 0.0, "tag"))
-    told = folders.complete("bucket", upload, tags, ObjectFacts("dir/k", 12, 0.0, "tag-2", upload.headers, {}, 2))
+    told = complete(folders, upload)
     assert read(folders, "dir/k") == b"first second"
     assert (told.etag, told.headers, told.parts) == ("tag-2", {"content-type": "a/b"}, 2)
     with pytest.raises(NoSuchUpload):
         folders.upload("bucket", "dir/k", upload.id)
     assert left(root) == []
     assert not any((root / ".dyno" / "uploads" / "bucket").iterdir())
+
+
+# What is sent: number, letter, MiB (and whether it is kept, or its sender is still at work); what is chosen, None: all.
+@pytest.mark.parametrize(
+    ("sent", "chosen"),
+    [
+        ([(1, "a", 2), (2, "b", 2), (3, "c", 1)], None),
+        ([(3, "c", 2), (1, "a", 2), (2, "b", 2)], None),
+        ([(2, "b", 2), (1, "a", 2), (2, "B", 2), (3, "c", 2), (3, "C", 1)], None),
+        ([(1, "a", 2), (2, "b", 1), (3, "c", 2)], None),
+        ([(3, "c", 1), (1, "a", 2), (2, "b", 2)], None),
+        ([(1, "a", 2), (3, "c", 2), (7, "g", 2)], None),
+        ([(1, "a", 2), (2, "b", 2), (3, "c", 2)], [1, 2]),
+        ([(1, "a", 2), (2, "b", 2), (3, "c", 2)], [2, 3]),
+        ([(1, "a", 2), (2, "x", 2, False), (2, "b", 2)], None),
+        ([(1, "a", 2), (2, "b", 2), (3, "x", 2, False)], None),
+        ([(1, "x", 2, False), (1, "a", 2), (2, "b", 2)], None),
+        ([(1, "a", 2)], None),
+    ],
+)
+def test_however_parts_come_the_object_is_what_was_kept_and_chosen(
+    folders: Folders, root: Path, sent: list[Any], chosen: list[int] | None
+) -> None:
+    upload = folders.begin_upload("bucket", "k", {}, None, False)
+    late = []
+    kept: dict[int, bytes] = {}
+    for number, letter, mebibytes, *keep in sent:
+        data = letter.encode() * (mebibytes * MIB)
+        sink = send(folders, upload, number, data, keep=not keep)
+        if keep:
+            late.append(sink)
+        else:
+            kept[number] = data
+    assert complete(folders, upload, chosen).size == sum(len(kept[one]) for one in chosen or kept)
+    for sink in late:  # whose request comes to its end only now
+        sink.write(b"")
+        with pytest.raises(NoSuchUpload):
+            folders.store_part("bucket", upload, Part(1, 0, "x", 0.0), sink)
+        sink.discard()
+    assert read(folders, "k") == b"".join(kept[number] for number in sorted(chosen or kept))
+    assert left(root) == []
+
+
+def test_a_part_never_goes_beyond_its_place(folders: Folders) -> None:
+    upload = folders.begin_upload("bucket", "k", {}, None, False)
+    sink = folders.part_sink("bucket", upload, 1, 2 * MIB)
+    send(folders, upload, 2, b"b" * 2 * MIB)
+    sink.write(b"x" * 2 * MIB)
+    with pytest.raises(ObjectError, match="larger than was said"):
+        sink.write(b"x")
+    sink.discard()
+    send(folders, upload, 1, b"a" * 2 * MIB)
+    complete(folders, upload)
+    assert read(folders, "k") == b"a" * 2 * MIB + b"b" * 2 * MIB
+
+
+def test_an_upload_that_could_not_be_completed_can_still_be(folders: Folders) -> None:
+    put(folders, "k", b"there")
+    upload = folders.begin_upload("bucket", "k", {}, None, False)
+    for number, letter in ((1, b"a"), (2, b"b"), (2, b"c")):
+        send(folders, upload, number, letter * 2 * MIB)
+    tags = [(part.number, part.etag) for part in folders.parts("bucket", upload)]
+    with pytest.raises(Changed):
+        folders.complete("bucket", upload, tags, ObjectFacts("k", 4 * MIB, 0.0, "t"), "*")
+    assert read(folders, "k") == b"there"
+    complete(folders, upload)
+    assert read(folders, "k") == b"a" * 2 * MIB + b"c" * 2 * MIB
 
 
 def test_an_upload_outlives_the_process(folders: Folders, root: Path) -> None:

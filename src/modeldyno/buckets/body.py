@@ -24,7 +24,7 @@ from modeldyno.buckets.refusals import Refused, refused
 from modeldyno.ports.buckets import Sink
 from modeldyno.wire.signature import EMPTY_SHA256, Identity, sign
 
-_BUFFER_BYTES = 4 * 1024**2
+_BUFFER_BYTES = 1024**2
 _LINE_BYTES = 4096
 IDLE_SECONDS = 60.0
 """Chosen: how long a caller may send nothing."""
@@ -39,7 +39,7 @@ class CallerGone(Exception):
 class Hash(Protocol):
     """What sums bytes up."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | bytearray, /) -> None:
         """Take more in."""
         ...
 
@@ -51,12 +51,12 @@ class Hash(Protocol):
 class _Crc:
     """A cyclic redundancy check as a hash."""
 
-    def __init__(self, function: Callable[[bytes, int], int], size: int) -> None:
+    def __init__(self, function: Callable[[bytes | bytearray, int], int], size: int) -> None:
         self._function = function
         self._size = size
         self._value = 0
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | bytearray, /) -> None:
         """Take more in."""
         self._value = self._function(data, self._value)
 
@@ -149,8 +149,7 @@ class Body:
         if len(self._payload) == 64:
             hashes.append(sha256)
         size = await self._pour(sink, hashes)
-        if self.length is not None and size != self.length:
-            raise refused(400, "IncompleteBody", f"The body has {size} bytes, the request says {self.length}.")
+        self._check_length(size, whole=True)
         self._check_sha256(sha256.hexdigest())
         self._check_md5(md5.digest())
         found = {name: base64.b64encode(one.digest()).decode() for name, one in sums.items()}
@@ -168,20 +167,25 @@ class Body:
             async for data in self._content():
                 buffer += data
                 size += len(data)
+                self._check_length(size, whole=False)
                 if len(buffer) >= _BUFFER_BYTES:
                     if writing is not None:
                         await writing
-                    writing = asyncio.create_task(asyncio.to_thread(_take, sink, hashes, bytes(buffer)))
-                    buffer.clear()
+                    writing = asyncio.create_task(asyncio.to_thread(_take, sink, hashes, buffer))
+                    buffer = bytearray()
             if writing is not None:
                 await writing
-            await asyncio.to_thread(_take, sink, hashes, bytes(buffer))
+            await asyncio.to_thread(_take, sink, hashes, buffer)
             return size
         finally:
             if writing is not None and not writing.done():
                 await asyncio.gather(writing, return_exceptions=True)
 
     # --- what the request says ---
+
+    def _check_length(self, size: int, *, whole: bool) -> None:
+        if self.length is not None and (size > self.length or (whole and size < self.length)):
+            raise refused(400, "IncompleteBody", f"The body has {size} bytes, the request says {self.length}.")
 
     def _check_sha256(self, found: str) -> None:
         if len(self._payload) == 64 and not _same(found, self._payload):
@@ -350,7 +354,7 @@ class _Memory:
         self.data = bytearray()
         self._most = most
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         self.data += data
         if len(self.data) > self._most:
             raise refused(400, "EntityTooLarge", f"The body is over the limit of {self._most} bytes.")
@@ -359,7 +363,7 @@ class _Memory:
         """Nothing is left anyway."""
 
 
-def _take(sink: Sink, hashes: list[Hash], data: bytes) -> None:
+def _take(sink: Sink, hashes: list[Hash], data: bytes | bytearray) -> None:
     for one in hashes:
         one.update(data)
     sink.write(data)

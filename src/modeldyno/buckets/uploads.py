@@ -43,7 +43,7 @@ async def upload_part(asked: Asked) -> Reply:
     check_length(asked)
     number = _number(asked)
     upload = await _upload(asked)
-    sink = await asyncio.to_thread(asked.store.part_sink, asked.bucket, upload)
+    sink = await asyncio.to_thread(asked.store.part_sink, asked.bucket, upload, number, asked.body.length or 0)
     try:
         received = await asked.body.into(sink, asked.algorithm or upload.algorithm)
         part = Part(number, received.size, received.md5.hex(), 0.0, received.checksums)
@@ -64,7 +64,7 @@ def _copy_part(asked: Asked, upload: Upload, number: int) -> Reply:
     source, file = opened(asked.store, asked.params)
     with file:
         start, size = source_span(asked.params.get("CopySourceRange"), source.size)
-        sink = asked.store.part_sink(asked.bucket, upload)
+        sink = asked.store.part_sink(asked.bucket, upload, number, size)
         try:
             md5, sums = poured(file, sink, start, size, {upload.algorithm} if upload.algorithm else set())
             kept = asked.store.store_part(asked.bucket, upload, Part(number, size, md5, 0.0, sums), sink)

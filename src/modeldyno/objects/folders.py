@@ -10,11 +10,10 @@ A file system cannot hold both ``a`` and ``a/b``, nor names of over 255 bytes: s
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +21,7 @@ from modeldyno.domain.errors import ObjectError
 from modeldyno.objects.facts import FactFiles
 from modeldyno.objects.listing import listed
 from modeldyno.objects.parts import PartFiles
+from modeldyno.objects.sinks import FileSink, told
 from modeldyno.objects.urls import locate
 from modeldyno.ports.buckets import (
     BucketNotEmpty,
@@ -30,7 +30,6 @@ from modeldyno.ports.buckets import (
     NoSuchBucket,
     NoSuchObject,
     ObjectFacts,
-    OutOfRoom,
     Part,
     Sink,
     UnusableName,
@@ -39,40 +38,7 @@ from modeldyno.ports.buckets import (
 
 OWN = ".dyno"
 """What is beside the buckets and is none: no bucket's name begins with a dot."""
-_COPY_BYTES = 64 * 1024**2
 _STALE_SECONDS = 86_400.0  # chosen: no request takes a day
-
-
-class FileSink:
-    """Bytes on their way to be an object."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("xb", buffering=0)
-
-    def write(self, data: bytes) -> None:
-        """Append."""
-        with told():
-            view = memoryview(data)
-            while view:
-                view = view[self._file.write(view) :]
-
-    def take(self, descriptor: int, most: int) -> int:
-        """Append from another file, within the kernel; how many bytes."""
-        return os.sendfile(self._file.fileno(), descriptor, None, min(most, _COPY_BYTES))
-
-    def settle(self) -> os.stat_result:
-        """Force what was written to the disk; the file as it is then."""
-        with told():
-            os.fdatasync(self._file.fileno())
-            facts = os.fstat(self._file.fileno())
-            self._file.close()
-        return facts
-
-    def discard(self) -> None:
-        """Leave nothing behind."""
-        self._file.close()
-        self.path.unlink(missing_ok=True)
 
 
 class Folders:
@@ -237,16 +203,17 @@ class Folders:
         self._bucket(bucket)
         return self._parts.upload(bucket, key, upload_id)
 
-    def part_sink(self, bucket: str, upload: Upload) -> FileSink:
+    def part_sink(self, bucket: str, upload: Upload, number: int, size: int) -> FileSink:
         """Where the bytes of a part go first."""
-        return self._sink(self._parts.folder(bucket, upload))
+        with told():
+            return self._parts.sink(bucket, upload, number, size)
 
     def store_part(self, bucket: str, upload: Upload, part: Part, sink: Sink) -> Part:
         """Keep a part, instead of one with that number."""
         assert isinstance(sink, FileSink)
         sink.settle()
         with told():
-            return self._parts.keep(bucket, upload, part, sink.path)
+            return self._parts.keep(bucket, upload, part, sink)
 
     def parts(self, bucket: str, upload: Upload) -> Sequence[Part]:
         """The parts so far, by number."""
@@ -262,17 +229,9 @@ class Folders:
         only: str | None = None,
     ) -> ObjectFacts:
         """Make the object of the chosen parts, in order, and end the upload."""
-        files = self._parts.chosen(bucket, upload, chosen)
-        sink = self._sink(self._incoming)
-        try:
-            with told(facts.key):
-                for file in files:
-                    _append(sink, file)
+        with told(facts.key), self._parts.joined(bucket, upload, chosen) as sink:
             stored = self._place(bucket, facts, sink, unless, only)
-        except BaseException:
-            sink.discard()
-            raise
-        self._parts.end(bucket, upload)
+            self._parts.end(bucket, upload)
         return stored
 
     def abort(self, bucket: str, upload: Upload) -> None:
@@ -318,26 +277,6 @@ class Folders:
             raise UnusableName(f"The key {key!r} cannot be kept: {str(error).rpartition(': ')[2]}") from None
 
 
-@contextlib.contextmanager
-def told(key: str | None = None) -> Iterator[None]:
-    """What went wrong on the disk, in words."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, ObjectError):
-            raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutOfRoom(f"The disk has no room: {error.strerror}.") from error
-        if error.errno == errno.ENAMETOOLONG:
-            raise UnusableName("A part of the key between slashes is longer than the file system allows.") from error
-        if key is not None and error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY):
-            text = (
-                f"The key {key!r} cannot be kept beside the others: one of them would be both an object and a folder."
-            )
-            raise UnusableName(text) from error
-        raise ObjectError(f"Cannot use the directory of objects: {error.strerror}.") from error
-
-
 def _move(source: Path, target: Path, *, replace: bool) -> None:
     if replace:
         source.replace(target)
@@ -347,14 +286,6 @@ def _move(source: Path, target: Path, *, replace: bool) -> None:
     except FileExistsError:
         raise Changed("There is an object of that key already.") from None
     source.unlink()
-
-
-def _append(sink: FileSink, file: Path) -> None:
-    """Within the kernel, where it can; never through this process's memory as a whole."""
-    with file.open("rb", buffering=0) as source:
-        left = os.fstat(source.fileno()).st_size
-        while left:
-            left -= sink.take(source.fileno(), left)
 
 
 def _sync(folder: Path) -> None:

@@ -94,7 +94,7 @@ class Upload:
 class Sink(Protocol):
     """Where the bytes of one object or part go before it is there."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Append. Raises `OutOfRoom`."""
         ...
 
@@ -166,8 +166,8 @@ class BucketStore(Protocol):
         """The one."""
         ...
 
-    def part_sink(self, bucket: str, upload: Upload) -> Sink:
-        """Where the bytes of a part go first."""
+    def part_sink(self, bucket: str, upload: Upload, number: int, size: int) -> Sink:
+        """Where the bytes of a part go first. `number` and `size`: what the part is said to have."""
         ...
 
     def store_part(self, bucket: str, upload: Upload, part: Part, sink: Sink) -> Part:
