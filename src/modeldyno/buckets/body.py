@@ -2,8 +2,8 @@
 
 1. Bytes are gathered to buffers and handed to a thread, which hashes and writes them; one buffer is on its way there
    while the next is gathered, so memory stays at a few of them.
-2. Digests: MD5 (the entity tag), what X-Amz-Content-Sha256 and Content-MD5 say, and the checksums that the request
-   names in a header or, of aws-chunked, in a trailer.
+2. Digests: the entity tag (MD5 of an object; of a part a CRC, which costs a hundredth), what X-Amz-Content-Sha256 and
+   Content-MD5 say, and the checksums that the request names in a header or, of aws-chunked, in a trailer.
 3. The signature of each chunk, where chunks are signed, goes on from that of the request.
 
 **Source:** S3 API reference, *Signature calculations: transferring a payload in multiple chunks*, and *Checking object
@@ -24,7 +24,7 @@ from modeldyno.buckets.refusals import Refused, refused
 from modeldyno.ports.buckets import Sink
 from modeldyno.wire.signature import EMPTY_SHA256, Identity, sign
 
-_BUFFER_BYTES = 1024**2
+_BUFFER_BYTES = 512 * 1024
 _LINE_BYTES = 4096
 IDLE_SECONDS = 60.0
 """Chosen: how long a caller may send nothing."""
@@ -95,6 +95,18 @@ _CHECKSUMS: dict[str, Callable[[], Hash]] = {
     "sha1": hashlib.sha1,
     "sha256": hashlib.sha256,
 }
+
+
+def tagged(*, part: bool) -> Hash:
+    """What an entity tag is made of: MD5, as clients expect of an object; of a part they expect nothing."""
+    return checksum("crc64nvme") if part else hashlib.md5(usedforsecurity=False)
+
+
+def shown_tag(tag: Hash, size: int, *, part: bool) -> str:
+    """The tag; that of a part does not look like an MD5, so nobody holds it against one."""
+    return f"{tag.digest().hex()}-{size:x}" if part else tag.digest().hex()
+
+
 CHECKSUM_HEADER = "x-amz-checksum-"
 ALGORITHMS = frozenset(_CHECKSUMS)
 
@@ -104,7 +116,7 @@ class Received:
     """What came: its bytes, its tag, and the checksums that were asked for or said, in base64."""
 
     size: int
-    md5: bytes
+    tag: str
     checksums: dict[str, str]
 
 
@@ -135,8 +147,8 @@ class Body:
         await self.into(memory, None)
         return bytes(memory.data)
 
-    async def into(self, sink: Sink, algorithm: str | None) -> Received:
-        """Write it as it comes. `algorithm`: a checksum to make, beside those that the request says.
+    async def into(self, sink: Sink, algorithm: str | None, *, part: bool = False) -> Received:
+        """Write it as it comes. `algorithm`: a checksum to make, beside those that the request says; `part`: it is one.
 
         Raises:
             Refused: it is not what the request says. CallerGone. OutOfRoom.
@@ -144,8 +156,10 @@ class Body:
         said = {name.removeprefix(CHECKSUM_HEADER): value for name, value in self._headers.items() if _is_said(name)}
         names = {*said, *self._trailing(), *((algorithm,) if algorithm else ())}
         sums = {name: checksum(name) for name in names}
-        md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-        hashes: list[Hash] = [md5, *sums.values()]
+        tag, md5, sha256 = tagged(part=part), hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        hashes: list[Hash] = [tag, *sums.values()]
+        if "content-md5" in self._headers:
+            hashes.append(md5)
         if len(self._payload) == 64:
             hashes.append(sha256)
         size = await self._pour(sink, hashes)
@@ -157,7 +171,7 @@ class Body:
             if name in found and not _same(found[name], value):
                 text = f"The {name.upper()} you specified did not match the calculated checksum."
                 raise refused(400, "BadDigest", text)
-        return Received(size, md5.digest(), found)
+        return Received(size, shown_tag(tag, size, part=part), found)
 
     async def _pour(self, sink: Sink, hashes: list[Hash]) -> int:
         size = 0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
-from modeldyno.buckets.body import Hash, checksum
+from modeldyno.buckets.body import Hash, checksum, shown_tag, tagged
 from modeldyno.buckets.conditions import NotModified, check, span
 from modeldyno.buckets.exchange import Asked, Reply, Span, checksum_members, kept_headers, quoted, stored
 from modeldyno.buckets.refusals import refused
@@ -38,7 +37,7 @@ async def put_object(asked: Asked) -> Reply:
     sink = await asyncio.to_thread(asked.store.sink, asked.bucket)
     try:
         received = await asked.body.into(sink, asked.algorithm)
-        facts = ObjectFacts(asked.key, received.size, 0.0, received.md5.hex(), headers, received.checksums)
+        facts = ObjectFacts(asked.key, received.size, 0.0, received.tag, headers, received.checksums)
         only = asked.params.get("IfMatch")
         kept = await asyncio.to_thread(asked.store.store, asked.bucket, facts, sink, unless, only)
     finally:
@@ -173,8 +172,8 @@ def _copy(asked: Asked) -> Reply:
         )
         sink = asked.store.sink(asked.bucket)
         try:
-            md5, checksums = poured(file, sink, 0, source.size, names)
-            facts = ObjectFacts(asked.key, source.size, 0.0, md5, headers, checksums)
+            tag, checksums = poured(file, sink, 0, source.size, names)
+            facts = ObjectFacts(asked.key, source.size, 0.0, tag, headers, checksums)
             kept = asked.store.store(
                 asked.bucket, facts, sink, asked.params.get("IfNoneMatch"), asked.params.get("IfMatch")
             )
@@ -212,18 +211,23 @@ def source_of(given: str) -> tuple[str, str]:
     return bucket, key
 
 
-def poured(file: BinaryIO, sink: Sink, start: int, size: int, names: set[str]) -> tuple[str, dict[str, str]]:
-    """Write a part of a file to a sink; its MD5 in hexadecimal, and its checksums of those names, in base64."""
+def poured(
+    file: BinaryIO, sink: Sink, start: int, size: int, names: set[str], *, part: bool = False
+) -> tuple[str, dict[str, str]]:
+    """Write a stretch of a file to a sink; its entity tag, and its checksums of those names, in base64."""
     sums = {name: checksum(name) for name in names}
-    md5 = hashlib.md5(usedforsecurity=False)
-    hashes: list[Hash] = [md5, *sums.values()]
+    tag = tagged(part=part)
+    hashes: list[Hash] = [tag, *sums.values()]
     file.seek(start)
-    while size:
-        data = file.read(min(size, _READ_BYTES))
+    left = size
+    while left:
+        data = file.read(min(left, _READ_BYTES))
         if not data:
             raise ObjectError("The source has become shorter while it was copied.")
         for one in hashes:
             one.update(data)
         sink.write(data)
-        size -= len(data)
-    return md5.hexdigest(), {name: base64.b64encode(one.digest()).decode() for name, one in sums.items()}
+        left -= len(data)
+    return shown_tag(tag, size, part=part), {
+        name: base64.b64encode(one.digest()).decode() for name, one in sums.items()
+    }

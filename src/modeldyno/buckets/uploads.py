@@ -45,8 +45,8 @@ async def upload_part(asked: Asked) -> Reply:
     upload = await _upload(asked)
     sink = await asyncio.to_thread(asked.store.part_sink, asked.bucket, upload, number, asked.body.length or 0)
     try:
-        received = await asked.body.into(sink, asked.algorithm or upload.algorithm)
-        part = Part(number, received.size, received.md5.hex(), 0.0, received.checksums)
+        received = await asked.body.into(sink, asked.algorithm or upload.algorithm, part=True)
+        part = Part(number, received.size, received.tag, 0.0, received.checksums)
         kept = await asyncio.to_thread(asked.store.store_part, asked.bucket, upload, part, sink)
     finally:
         sink.discard()
@@ -66,8 +66,9 @@ def _copy_part(asked: Asked, upload: Upload, number: int) -> Reply:
         start, size = source_span(asked.params.get("CopySourceRange"), source.size)
         sink = asked.store.part_sink(asked.bucket, upload, number, size)
         try:
-            md5, sums = poured(file, sink, start, size, {upload.algorithm} if upload.algorithm else set())
-            kept = asked.store.store_part(asked.bucket, upload, Part(number, size, md5, 0.0, sums), sink)
+            names = {upload.algorithm} if upload.algorithm else set()
+            tag, sums = poured(file, sink, start, size, names, part=True)
+            kept = asked.store.store_part(asked.bucket, upload, Part(number, size, tag, 0.0, sums), sink)
         finally:
             sink.discard()
     result = {"ETag": quoted(kept.etag), "LastModified": kept.modified_at, **_of_part(kept)}
@@ -122,7 +123,7 @@ def _chosen(named: Sequence[Any], known: dict[int, Part]) -> list[Part]:
 
 
 def _etag(parts: Sequence[Part]) -> str:
-    joined = b"".join(bytes.fromhex(part.etag) for part in parts)
+    joined = "".join(part.etag for part in parts).encode()
     return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+_AHEAD_BYTES = 256 * 1024
+
 
 class _OneWrite:
     """A transport that holds what is written until more is, or until the loop goes on: the head of an answer and its
@@ -48,7 +50,15 @@ class _OneWrite:
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's own, on such a transport."""
+    """uvicorn's own, on such a transport; a body is read so far ahead that large ones need few turns."""
+
+    def on_body(self, body: bytes) -> None:
+        if self.cycle.response_complete:
+            return
+        self.cycle.body += body
+        if len(self.cycle.body) > _AHEAD_BYTES:
+            self.flow.pause_reading()
+        self.cycle.message_event.set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(_OneWrite(transport, self.loop))  # type: ignore[arg-type]
