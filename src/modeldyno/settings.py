@@ -90,6 +90,12 @@ class CaptureSetting(msgspec.Struct, forbid_unknown_fields=True):
     retention_days: float = 30.0  # what could not be delivered for so long is given up, and counted
 
 
+class SecuritySetting(msgspec.Struct, forbid_unknown_fields=True):
+    """``[security]``: what is asked of AWS for protection."""
+
+    accept_unenforced: bool = False  # KMS keys, VPCs and network isolation pass, without effect
+
+
 class TlsSetting(msgspec.Struct, forbid_unknown_fields=True):
     """``[tls]``: how addresses that other machines reach are served."""
 
@@ -109,6 +115,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     documented_limits: bool = False
     retention_days: float = 30.0
     tls: TlsSetting = msgspec.field(default_factory=TlsSetting)
+    security: SecuritySetting = msgspec.field(default_factory=SecuritySetting)
     objects: ObjectsSetting = msgspec.field(default_factory=ObjectsSetting)
     environments: EnvironmentsSetting = msgspec.field(default_factory=EnvironmentsSetting)
     measurement: MeasurementSetting = msgspec.field(default_factory=MeasurementSetting)

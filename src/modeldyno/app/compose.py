@@ -74,6 +74,7 @@ class Dyno:
             catalogue=self.catalogue,
             runtimes=frozenset(self.settings.runtimes),
             documented_limits=self.settings.documented_limits,
+            accept_unenforced=self.settings.security.accept_unenforced,
             margins=margins(self.settings),
             caller=caller or "dyno",
             server_output=self.server_output,

@@ -16,8 +16,9 @@ class Context:
     """The world of one call. `region` is of the request's credential scope.
 
     `runtimes` are the image names that dyno.toml maps to commands; `documented_limits` enforces the limits that only
-    AWS's documentation states. `margins`: of experiments whose tags set none. `caller`: the id of the key that
-    the request names. `server_output`: what a hosted server wrote, each line with the time when its log last grew.
+    AWS's documentation states; `accept_unenforced`: what asks for protection that there is not passes. `margins`: of
+    experiments whose tags set none. `caller`: the id of the key that the request names. `server_output`: what a hosted
+    server wrote, each line with the time when its log last grew.
     """
 
     region: str
@@ -28,6 +29,7 @@ class Context:
     catalogue: Catalogue
     runtimes: Collection[str] = field(default_factory=tuple)
     documented_limits: bool = False
+    accept_unenforced: bool = False
     margins: Margins = field(default_factory=Margins)
     caller: str = "dyno"
     server_output: Callable[[Server], Sequence[tuple[float, str]]] = lambda server: ()

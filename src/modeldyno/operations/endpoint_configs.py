@@ -18,7 +18,7 @@ _VARIANTS = ("ProductionVariants", "ShadowProductionVariants")
 
 def create(context: Context, params: Shape) -> Shape:
     """Store a configuration. Its models must be there; nothing is deployed yet."""
-    refuse_unsupported("CreateEndpointConfig", params)
+    refuse_unsupported("CreateEndpointConfig", params, unenforced=context.accept_unenforced)
     tags = new_tags(params)
     _check(params)
     config_name = name(params, "EndpointConfigName")

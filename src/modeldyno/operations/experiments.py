@@ -34,13 +34,13 @@ from modeldyno.operations.unsupported import refuse_unsupported
 
 _SETTLE_SECONDS = 10.0
 _SETTLE_POLL_SECONDS = 0.01
-_ECHOED = ("Description", "RoleArn", "DataStorageConfig", "ShadowModeConfig", "Type")
+_ECHOED = ("Description", "RoleArn", "KmsKey", "DataStorageConfig", "ShadowModeConfig", "Type")
 
 
 def create(context: Context, params: Shape) -> Shape:
     """Store an experiment that is Creating; it starts by its schedule."""
     operation = "CreateInferenceExperiment"
-    refuse_unsupported(operation, params)
+    refuse_unsupported(operation, params, unenforced=context.accept_unenforced)
     tags = new_tags(params)
     experiment_name = name(params, "Name")
     endpoint = _endpoint(context, name(params, "EndpointName"))
@@ -103,7 +103,7 @@ def update(context: Context, params: Shape) -> Shape:
     When the call answers, every front goes by the new percentage.
     """
     operation = "UpdateInferenceExperiment"
-    refuse_unsupported(operation, params)
+    refuse_unsupported(operation, params, unenforced=context.accept_unenforced)
     experiment_name = name(params, "Name")
     before = _find(context, experiment_name)
     endpoint = _endpoint(context, before.endpoint_name)

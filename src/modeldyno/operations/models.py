@@ -21,7 +21,7 @@ from modeldyno.operations.unsupported import refuse_unsupported
 
 def create(context: Context, params: Shape) -> Shape:
     """Store a model. Nothing is fetched or started yet."""
-    refuse_unsupported("CreateModel", params)
+    refuse_unsupported("CreateModel", params, unenforced=context.accept_unenforced)
     tags = new_tags(params)
     _check_container(context, params)
     model_name = name(params, "ModelName")

@@ -35,7 +35,7 @@ def create(context: Context, params: Shape) -> Shape:
 
     **Source:** both messages: getmoto/moto#7165, as the service was seen to answer.
     """
-    refuse_unsupported("CreateModelPackage", params)
+    refuse_unsupported("CreateModelPackage", params, unenforced=context.accept_unenforced)
     group, alone = text(params, "ModelPackageGroupName"), text(params, "ModelPackageName")
     if group and alone:
         raise InvalidRequest(

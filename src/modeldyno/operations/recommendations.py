@@ -33,7 +33,7 @@ class BeyondTheWire:
 def create(context: Context, params: Shape, beyond: BeyondTheWire | None = None) -> Shape:
     """Store a PENDING job with everything that running it needs: later changes of its model do not reach it."""
     beyond = beyond or BeyondTheWire()
-    refuse_unsupported("CreateInferenceRecommendationsJob", params)
+    refuse_unsupported("CreateInferenceRecommendationsJob", params, unenforced=context.accept_unenforced)
     tags = new_tags(params)
     job_name = name(params, "JobName")
     translation = job_spec(context, params)

@@ -244,8 +244,8 @@ EFFECTLESS: dict[str, dict[str, str]] = {
 }
 
 
-def refuse_unsupported(operation: str, params: Shape) -> None:
-    """Refuse what this operation does not honour.
+def refuse_unsupported(operation: str, params: Shape, *, unenforced: bool = False) -> None:
+    """Refuse what this operation does not honour. `unenforced`: what asks for protection passes, without effect.
 
     Raises:
         UnsupportedRequest: names every such member and why, all of them together.
@@ -255,8 +255,8 @@ def refuse_unsupported(operation: str, params: Shape) -> None:
     for path, value in _paths(params, "", accepted, refused):
         refusal = refused.get(path)
         if refusal is not None and (refusal.values is None or value in refusal.values):
-            shown = path if refusal.values is None else f"{path} {value}"
-            problems[path] = f"{shown} is not supported: {refusal.reason}."
+            if not (unenforced and refusal.security):
+                problems[path] = refusal.told(path, value)
         elif not _listed(path, accepted):
             problems[path] = f"{path} is not supported."
     if problems:
@@ -265,15 +265,19 @@ def refuse_unsupported(operation: str, params: Shape) -> None:
 
 def missing_of(operation: str) -> str:
     """What an operation does not do, in words, for docs/reference/operations.md."""
-    refused = [
-        path if refusal.values is None else f"{path}={','.join(map(str, refusal.values))}"
+    found = [
+        (refusal, path if refusal.values is None else f"{path}={','.join(map(str, refusal.values))}")
         for path, refusal in REFUSED.get(operation, {}).items()
         if not path.startswith(("Containers[]", "ShadowProductionVariants[]"))  # as of the other
     ]
+    refused = [shown for refusal, shown in found if not refusal.security]
+    protection = [shown for refusal, shown in found if refusal.security]
     without_effect = [f"{path} ({why})" for path, why in EFFECTLESS.get(operation, {}).items()]
     parts = []
     if refused:
         parts.append(f"Refused: {', '.join(refused)}.")
+    if protection:
+        parts.append(f"Refused, or accepted without effect by a setting: {', '.join(protection)}.")
     if without_effect:
         parts.append(f"Accepted without effect: {', '.join(without_effect)}.")
     return " ".join(parts)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from modeldyno.domain.errors import UnsupportedRequest
+from modeldyno.operations.dispatch import call
 from modeldyno.operations.registry import OPERATIONS, Standing
 from modeldyno.operations.unsupported import (
     ACCEPTED,
@@ -17,6 +19,7 @@ from modeldyno.operations.unsupported import (
     refuse_unsupported,
 )
 from modeldyno.wire.service import service
+from tests.requests import IMAGE, ROLE
 
 
 def members_of(shape: str, prefix: str = "") -> Iterator[str]:
@@ -91,3 +94,40 @@ def _inside(path: str, known: str) -> bool:
 
 def _refused(path: str, refused: dict[str, object]) -> bool:
     return any(path == known or path.startswith((f"{known}.", f"{known}[]")) for known in refused)
+
+
+PROTECTION = {
+    "CreateModel": {
+        "VpcConfig": {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]},
+        "EnableNetworkIsolation": True,
+    },
+    "CreateEndpointConfig": {"KmsKeyId": "key", "DataCaptureConfig": {"KmsKeyId": "key"}},
+    "CreateInferenceExperiment": {"KmsKey": "key", "DataStorageConfig": {"KmsKey": "key"}},
+    "CreateInferenceRecommendationsJob": {"OutputConfig": {"KmsKeyId": "key"}, "InputConfig": {"VolumeKmsKeyId": "k"}},
+}
+
+
+@pytest.mark.parametrize("operation", PROTECTION)
+def test_protection_that_there_is_not_is_refused_with_the_setting_that_accepts_it(operation):
+    with pytest.raises(UnsupportedRequest, match=r"accept_unenforced = true under \[security\]") as refused:
+        refuse_unsupported(operation, PROTECTION[operation])
+    assert str(refused.value).count("is not supported") == 2
+    refuse_unsupported(operation, PROTECTION[operation], unenforced=True)
+
+
+def test_the_setting_lets_nothing_else_pass():
+    request = {"VpcConfig": {"Subnets": ["s"]}, "PrimaryContainer": {"MultiModelConfig": {"ModelCacheSetting": "x"}}}
+    with pytest.raises(UnsupportedRequest) as refused:
+        refuse_unsupported("CreateModel", request, unenforced=True)
+    assert "MultiModelConfig" in str(refused.value)
+    assert "VpcConfig" not in str(refused.value)
+
+
+def test_what_passed_is_told_again_as_it_was_asked(context, model):
+    lenient = replace(context, accept_unenforced=True)
+    vpc = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+    container = {"Image": IMAGE, "ModelDataUrl": "s3://bucket/model.tar.gz"}
+    asked = {"PrimaryContainer": container, "VpcConfig": vpc, "EnableNetworkIsolation": True}
+    call(lenient, "CreateModel", {"ModelName": "guarded", "ExecutionRoleArn": ROLE, **asked})
+    told = call(lenient, "DescribeModel", {"ModelName": "guarded"})
+    assert (told["VpcConfig"], told["EnableNetworkIsolation"]) == (vpc, True)
