@@ -229,6 +229,25 @@ def test_parts_and_their_checksums(s3: Any, bucket: str, kind: str) -> None:
     assert code_of(s3.complete_multipart_upload, **place, MultipartUpload={"Parts": names}) == (404, "NoSuchUpload")
 
 
+def test_a_part_can_be_a_stretch_of_an_object(s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="from", Body=b"0123456789")
+    begun = s3.create_multipart_upload(Bucket=bucket, Key="to", ContentType="text/plain")
+    place = {"Bucket": bucket, "Key": "to", "UploadId": begun["UploadId"]}
+    source = {"Bucket": bucket, "Key": "from"}
+    told = s3.upload_part_copy(**place, PartNumber=1, CopySource=source, CopySourceRange="bytes=2-5")
+    beyond = code_of(s3.upload_part_copy, **place, PartNumber=2, CopySource=source, CopySourceRange="bytes=2-10")
+    assert beyond == (400, "InvalidRange")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": told["CopyPartResult"]["ETag"]}]}
+    s3.complete_multipart_upload(**place, MultipartUpload=parts)
+    found = s3.get_object(Bucket=bucket, Key="to")
+    assert (found["Body"].read(), found["ContentType"]) == (b"2345", "text/plain")
+
+
+def test_a_bucket_is_in_the_region_of_whoever_asks(s3: Any, bucket: str, region: str) -> None:
+    assert s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] == region
+    assert s3.head_bucket(Bucket=bucket)["BucketRegion"] == region
+
+
 def test_an_upload_that_is_aborted_leaves_nothing(s3: Any, bucket: str, front: Front) -> None:
     begun = s3.create_multipart_upload(Bucket=bucket, Key="k")
     place = {"Bucket": bucket, "Key": "k", "UploadId": begun["UploadId"]}
