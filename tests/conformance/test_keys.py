@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import time
 import urllib.error
@@ -87,6 +88,34 @@ def test_other_keys_are_refused_with_the_services_codes(
     assert code_of(lambda: call(client(service, GOOD, "other"))) == wrong_secret
     assert code_of(lambda: call(client(service, AccessKey("DYNO9", "s", 0.0)))) == unknown
     assert code_of(lambda: call(client(service, OLD))) == unknown
+
+
+@pytest.mark.parametrize("operation", ["invoke_endpoint", "invoke_endpoint_with_response_stream"])
+def test_endpoints_are_invoked_with_a_key_only(client: Callable[..., Any], operation: str) -> None:
+    def invoke(key: AccessKey, secret: str | None = None) -> str:
+        runtime = client("sagemaker-runtime", key, secret)
+        return code_of(lambda: getattr(runtime, operation)(EndpointName="none", Body=b"1,2", ContentType="text/csv"))
+
+    assert invoke(GOOD) == "ValidationError"  # let in: there is no such endpoint
+    assert invoke(GOOD, "other") == "InvalidSignatureException"
+    assert invoke(OLD) == "UnrecognizedClientException"
+
+
+def test_metrics_are_read_with_a_key_as_name_and_password(locked: Front) -> None:
+    def status(name: str, password: str) -> int:
+        word = base64.b64encode(f"{name}:{password}".encode()).decode()
+        try:
+            with urllib.request.urlopen(
+                urllib.request.Request(f"{locked.url}/metrics", headers={"Authorization": f"Basic {word}"})
+            ) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code
+
+    assert status(GOOD.id, GOOD.secret) == 200
+    assert status(GOOD.id, "other") == 401
+    assert status(OLD.id, OLD.secret) == 401
 
 
 def test_a_request_without_a_signature_is_refused_and_health_is_not(locked: Front) -> None:
