@@ -6,7 +6,6 @@ service has one core, the client another.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -30,7 +29,7 @@ from benchmarks.hosting import cores, front
 from benchmarks.peers import nginx
 from benchmarks.services import dyno_up, processes_of
 from benchmarks.stored_jobs import name_of, store_jobs
-from benchmarks.summary import machine, over, repeated
+from benchmarks.summary import over, repeated, run_rows
 
 _ANY = ("any", "any")
 
@@ -198,17 +197,5 @@ ROWS: dict[str, Callable[[bool], dict[str, Any]]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.doors", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
-    parser.add_argument("--quick", action="store_true")
-    arguments = parser.parse_args()
-    names = arguments.rows or list(ROWS)
-    if unknown := [name for name in names if name not in ROWS]:
-        parser.error(f"there is no row {unknown[0]}; there are {', '.join(ROWS)}")
-    results = {name: ROWS[name](arguments.quick) for name in names}
-    print(json.dumps({"machine": machine(), "quick": arguments.quick, "results": results}, indent=2))
-
-
 if __name__ == "__main__":
-    main()
+    run_rows("benchmarks.doors", "What signatures cost, and how fast objects go up, as JSON.", ROWS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
 import re
@@ -39,6 +41,19 @@ def medians(taken: Mapping[str, Sequence[Mapping[str, float]]]) -> Rows:
 def over(row: Mapping[str, Any], other: Mapping[str, Any], figure: str) -> float:
     """How many times one row's median is the other's."""
     return float(round(row[figure]["median"] / other[figure]["median"], 2))
+
+
+def run_rows(prog: str, words: str, rows: Mapping[str, Callable[[bool], dict[str, Any]]]) -> None:
+    """The command line of a benchmark: measure the rows that it names, or all, and print JSON."""
+    parser = argparse.ArgumentParser(prog=f"python -m {prog}", description=words)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(rows)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter repeats")
+    arguments = parser.parse_args()
+    names = arguments.names or list(rows)
+    if unknown := [name for name in names if name not in rows]:
+        parser.error(f"there is no row {unknown[0]}; there are {', '.join(rows)}")
+    results = {name: rows[name](arguments.quick) for name in names}
+    print(json.dumps({"machine": machine(), "quick": arguments.quick, "results": results}, indent=2))
 
 
 def machine() -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -43,7 +44,7 @@ def folders(root: Path) -> Folders:
 
 
 def put(folders: Folders, key: str, data: bytes, unless: str | None = None, only: str | None = None) -> ObjectFacts:
-    sink = folders.sink("bucket")
+    sink = folders.sink("bucket", 0)
     try:
         sink.write(data)
         facts = ObjectFacts(key, len(data), 0.0, hashlib.md5(data).hexdigest(), {"content-type": "text/plain"})
@@ -284,7 +285,7 @@ def test_an_upload_outlives_the_process(folders: Folders, root: Path) -> None:
 
 
 def test_what_a_crash_left_is_removed_and_what_is_at_work_is_not(folders: Folders, root: Path) -> None:
-    old, new = folders.sink("bucket"), folders.sink("bucket")
+    old, new = folders.sink("bucket", 0), folders.sink("bucket", 0)
     old.write(b"x")
     os.utime(old.path, (time.time() - 100_000, time.time() - 100_000))
     folders.tidy()
@@ -297,7 +298,7 @@ def test_a_full_disk_is_told_and_leaves_the_old_object(
     folders: Folders, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(folders, "k", b"old")
-    sink = folders.sink("bucket")
+    sink = folders.sink("bucket", 0)
     with Path("/dev/full").open("wb", buffering=0) as full:
         monkeypatch.setattr(sink, "_file", full)
         with pytest.raises(OutOfRoom, match="no room"):
@@ -306,6 +307,28 @@ def test_a_full_disk_is_told_and_leaves_the_old_object(
     sink.discard()
     assert read(folders, "k") == b"old"
     assert left(root) == []
+
+
+def test_what_would_fill_the_disk_is_refused_before_it_comes(
+    folders: Folders, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = folders.begin_upload("bucket", "k", {}, None, False)
+    free = shutil.disk_usage(root)._replace(free=300 * MIB)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
+    folders.sink("bucket", 40 * MIB).discard()
+    for ask in (lambda: folders.sink("bucket", 50 * MIB), lambda: folders.part_sink("bucket", upload, 1, 50 * MIB)):
+        with pytest.raises(OutOfRoom, match=rf"{50 * MIB} bytes do not fit: {300 * MIB} are free"):
+            ask()
+
+
+def test_an_upload_that_was_forgotten_is_given_up(folders: Folders, root: Path) -> None:
+    old, new = (folders.begin_upload("bucket", "k", {}, None, False) for _ in range(2))
+    place = root / ".dyno" / "uploads" / "bucket" / old.id
+    month_ago = time.time() - 31 * 86_400
+    for path in (*place.iterdir(), place):
+        os.utime(path, (month_ago, month_ago))
+    folders.tidy()
+    assert [one.id for one in folders.uploads("bucket")] == [new.id]
 
 
 @pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", ".", "..", "a/../b", "a\nb", "a\x00", "é" * 600])

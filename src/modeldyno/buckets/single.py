@@ -34,7 +34,7 @@ async def put_object(asked: Asked) -> Reply:
         raise refused(501, "NotImplemented", "If-None-Match of a put can be * only.")
     check_length(asked)
     headers = kept_headers(asked.headers)
-    sink = await asyncio.to_thread(asked.store.sink, asked.bucket)
+    sink = await asyncio.to_thread(asked.store.sink, asked.bucket, asked.body.length or 0)
     try:
         received = await asked.body.into(sink, asked.algorithm)
         facts = ObjectFacts(asked.key, received.size, 0.0, received.tag, headers, received.checksums)
@@ -170,7 +170,7 @@ def _copy(asked: Asked) -> Reply:
         names = (
             {asked.algorithm} if asked.algorithm else {name for name, sum in source.checksums.items() if "-" not in sum}
         )
-        sink = asked.store.sink(asked.bucket)
+        sink = asked.store.sink(asked.bucket, source.size)
         try:
             tag, checksums = poured(file, sink, 0, source.size, names)
             facts = ObjectFacts(asked.key, source.size, 0.0, tag, headers, checksums)

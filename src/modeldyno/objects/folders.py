@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from modeldyno.ports.buckets import (
     NoSuchBucket,
     NoSuchObject,
     ObjectFacts,
+    OutOfRoom,
     Part,
     Sink,
     UnusableName,
@@ -39,6 +41,8 @@ from modeldyno.ports.buckets import (
 OWN = ".dyno"
 """What is beside the buckets and is none: no bucket's name begins with a dot."""
 _STALE_SECONDS = 86_400.0  # chosen: no request takes a day
+_FORGOTTEN_SECONDS = 30 * 86_400.0  # chosen: an upload in parts to which nothing has come for so long is given up
+_SPARE_BYTES = 256 * 1024**2  # chosen: on a full disk the service itself could not go on
 
 
 class Folders:
@@ -137,9 +141,10 @@ class Folders:
                 except OSError:
                     return  # others are in it
 
-    def sink(self, bucket: str) -> FileSink:
+    def sink(self, bucket: str, size: int) -> FileSink:
         """Where the bytes of an object of that bucket go first."""
         self._bucket(bucket)
+        self._check_room(size)
         return self._sink(self._incoming)
 
     def store(
@@ -205,6 +210,7 @@ class Folders:
 
     def part_sink(self, bucket: str, upload: Upload, number: int, size: int) -> FileSink:
         """Where the bytes of a part go first."""
+        self._check_room(size)
         with told():
             return self._parts.sink(bucket, upload, number, size)
 
@@ -248,6 +254,13 @@ class Folders:
             for entry in entries:
                 if entry.stat().st_mtime < oldest:
                     Path(entry.path).unlink(missing_ok=True)
+        self._parts.tidy(self._now() - _FORGOTTEN_SECONDS)
+
+    def _check_room(self, size: int) -> None:
+        free = shutil.disk_usage(self._root).free
+        if free - size < _SPARE_BYTES:
+            text = f"{size} bytes do not fit: {free} are free, and {_SPARE_BYTES} are kept for Dyno's own records."
+            raise OutOfRoom(f"The disk has no room. {text}")
 
     def _sink(self, folder: Path) -> FileSink:
         with told():

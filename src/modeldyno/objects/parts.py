@@ -173,6 +173,13 @@ class PartFiles:
         """Remove it."""
         shutil.rmtree(self.folder(bucket, upload), ignore_errors=True)
 
+    def tidy(self, oldest: float) -> None:
+        """Remove uploads to which nothing has come since then (seconds since the Unix epoch)."""
+        for folder in self._root.glob("*/*"):
+            with contextlib.suppress(FileNotFoundError):
+                if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < oldest:
+                    shutil.rmtree(folder, ignore_errors=True)
+
     def _read(self, bucket: str, upload_id: str) -> Upload | None:
         try:
             raw = (self._root / bucket / upload_id / "upload.json").read_bytes()

@@ -141,8 +141,9 @@ class BucketStore(Protocol):
         """Remove an object; one that is not there is no error."""
         ...
 
-    def sink(self, bucket: str) -> Sink:
-        """Where the bytes of an object of that bucket go first."""
+    def sink(self, bucket: str, size: int) -> Sink:
+        """Where the bytes of an object of that bucket go first. `size`: how many they are said to be; `OutOfRoom` where
+        the disk has not so many to give."""
         ...
 
     def store(

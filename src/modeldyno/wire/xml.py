@@ -143,8 +143,8 @@ def read_document(api: Api, shape_name: str, body: bytes) -> object:
     Raises:
         MalformedRequest: not XML, or one with a document type: entities are not expanded.
     """
-    if b"<!DOCTYPE" in body:
-        raise MalformedRequest("The request is not readable XML: a document type is not allowed.")
+    if b"<!DOCTYPE" in body or b"\x00" in body:  # of other encodings than UTF-8, every one has zeros
+        raise MalformedRequest("The request is not XML in UTF-8 without a document type.")
     try:
         root = ElementTree.fromstring(body)
     except ElementTree.ParseError as error:
