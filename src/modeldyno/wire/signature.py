@@ -109,7 +109,7 @@ def verify(request: SignedRequest, secret_of: SecretOf, now: float, body_sha256:
 
 def sign(key: bytes, text: str) -> str:
     """The signature of a text, in hexadecimal."""
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def signing_key(secret: str, scope: Scope) -> bytes:
@@ -171,11 +171,10 @@ def _presigned(query: str) -> _Claim:
 
 
 def _check_time(claim: _Claim, now: float) -> None:
-    try:
-        signed_at = datetime.strptime(claim.time, _TIME).replace(tzinfo=UTC).timestamp()
-    except ValueError:
+    signed_at = _moment(claim.time)
+    if signed_at is None:
         text = f"The time of signing {shortened(claim.time, 32)!r} has not the form YYYYMMDDTHHMMSSZ."
-        raise AccessRefused(AccessProblem.INCOMPLETE, text) from None
+        raise AccessRefused(AccessProblem.INCOMPLETE, text)
     if claim.time[:8] != claim.scope.date:
         text = f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: {claim.time}."
         raise AccessRefused(AccessProblem.MISMATCH, text)
@@ -191,6 +190,15 @@ def _check_time(claim: _Claim, now: float) -> None:
         earliest = _told(now - 60 * minutes)
         text = f"Signature expired: {claim.time} is now earlier than {earliest} ({_told(now)} - {minutes} min.)"
         raise AccessRefused(AccessProblem.SKEWED, text)
+
+
+@lru_cache(maxsize=64)
+def _moment(text: str) -> float | None:
+    """Seconds since the epoch: the same for all that is signed in one second."""
+    try:
+        return datetime.strptime(text, _TIME).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
 
 
 def _told(moment: float) -> str:
