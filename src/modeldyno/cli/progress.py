@@ -42,6 +42,12 @@ class Standing:
     percentile: float = 95.0
 
     @property
+    def name(self) -> str:
+        """Its type; of an endpoint that was there already, its name."""
+        spec = self.trial.spec
+        return spec.instance_type.name if spec.existing is None else f"the endpoint {spec.endpoint_name}"
+
+    @property
     def settings(self) -> dict[str, str]:
         """What tells it from the other trials: what was tuned, else all it was given."""
         return self.trial.spec.tuned or self.trial.spec.environment
@@ -50,7 +56,7 @@ class Standing:
     def configuration(self) -> str:
         """Type and settings on one line."""
         chosen = words.settings(self.settings)
-        return self.trial.spec.instance_type.name + (f" · {chosen}" if chosen else "")
+        return self.name + (f" · {chosen}" if chosen else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,7 @@ def _picture(sight: Sight, now: float) -> Group:
         trial = standing.trial
         table.add_row(
             str(trial.spec.index),
-            configuration_cell(trial.spec.instance_type.name, standing.settings),
+            configuration_cell(standing.name, standing.settings),
             status_text(trial.status),
             *_cells(standing),
             Text(standing.remark, style="dim"),

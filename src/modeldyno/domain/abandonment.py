@@ -80,7 +80,8 @@ def bar_of(spec: JobSpec, kind: InstanceType, trials: Iterable[Trial]) -> Bar | 
     """
     if spec.thorough or spec.traffic is not None or spec.rules.target_per_minute is not None:
         return None
-    bars = [bar for trial in trials if (bar := _bar_by(trial, kind)) is not None]
+    own = [trial for trial in trials if trial.spec.existing is None]
+    bars = [bar for trial in own if (bar := _bar_by(trial, kind)) is not None]
     return max(bars, key=lambda bar: bar.per_second, default=None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -118,6 +118,18 @@ def place_beside(kind: InstanceType, host: Host, busy: Iterable[Placement]) -> P
     cores = sorted(host.cores, key=lambda core: (uses[core], order[core]))[:wanted]
     memory = kind.memory_mib * 1024**2 if kind.memory_mib is not None else None
     return Placement(tuple(sorted(cores)), memory, kind.vcpus if kind.vcpus < wanted else None)
+
+
+def place_at(servers: Sequence[Placement], host: Host, busy: Iterable[Placement]) -> Placement | None:
+    """The place of servers that run already, so that no trial shares a core with them while they are measured; None
+    when one does now. The generator has the first core."""
+    cores = tuple(sorted({core for server in servers for core in server.cores}))
+    memory = sum(server.memory_bytes or 0 for server in servers) or None
+    taken = list(busy)
+    if any(placement.fills_host or set(placement.cores) & set(cores) for placement in taken):
+        return None
+    fills = host.cores[0] in cores
+    return None if fills and taken else Placement(cores, memory, None, host.cores[:1], fills_host=fills)
 
 
 def oversubscribed(placement: Placement, busy: Iterable[Placement], host: Host) -> str | None:

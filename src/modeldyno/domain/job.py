@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from modeldyno.domain.catalog import InstanceType
 from modeldyno.domain.model import ModelSource, PayloadSource
 from modeldyno.domain.traffic import Traffic
 
@@ -68,13 +69,29 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class ExistingEndpoint:
+    """An endpoint that is measured as it serves: its one production variant as it was when the job was created.
+
+    `id` tells it from a later endpoint of the same name. `count`: of its instances.
+    """
+
+    name: str
+    id: str
+    variant: str
+    instance_type: InstanceType
+    count: int = 1
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """Everything the engine needs to run a job; made once, when the job is created, and never changed.
 
     `supported_instance_types` narrows a Default job; empty means "the types this host can be". `candidates` and
     `traffic` are of Advanced jobs. `duration_seconds` is the wire's JobDurationInSeconds: no new trial starts after it.
     `thorough`: every configuration is measured to the end, also one that cannot win. `open_loop`: where there is a
-    threshold, the rate of arrivals that holds it is searched, too, in Default jobs.
+    threshold, the rate of arrivals that holds it is searched, too, in Default jobs. `endpoint`: is measured first,
+    beside its own traffic, and counts as a test.
     """
 
     job_type: JobType
@@ -91,6 +108,7 @@ class JobSpec:
     seed: int = 0
     thorough: bool = False
     open_loop: bool = True
+    endpoint: ExistingEndpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@
 2. *Advanced*: the cartesian product of the endpoint configurations and their ranges, in the order given.
 3. What fits into the limit of tests is all tried, in that order. Where there is more, only a start is planned; the rest
    is chosen as the trials go (domain/search.py).
-4. What the limits cut off is told in the notes; nothing is left out in silence.
+4. An endpoint that is there already is measured before everything else, and takes one of the tests.
+5. What the limits cut off is told in the notes; nothing is left out in silence.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def plan(
     named = spec.job_type is JobType.ADVANCED or bool(spec.supported_instance_types)
     kinds = catalogue if named else _host_types(spec, catalogue, host, choice, notes)
     found = drafts(spec, kinds, choice)
-    limit = limit_of(spec) or len(found)
+    existing = _existing(spec)
+    limit = room_of(spec) or len(found)
     grid = searched(found, limit)
     if grid is None:
         # Where not all fit, those with a price do, and go first: one without a price can only rank after them.
@@ -95,13 +97,24 @@ def plan(
     else:
         tried, tests = [grid[index] for index in start(points(grid), limit, spec.seed)], limit
         notes += _search_notes(found, grid, limit)
-    trials = tuple(
-        trial_of(spec, choice, draft, index, endpoint_name(job_name, job_id, index))
-        for index, draft in enumerate(tried)
+    trials = (
+        *existing,
+        *(
+            trial_of(spec, choice, draft, index, endpoint_name(job_name, job_id, index))
+            for index, draft in enumerate(tried, len(existing))
+        ),
     )
     if not trials:
         notes.append("No instance type is left to try.")
-    return Plan(trials, tuple(notes), tests, len(found))
+    return Plan(trials, tuple(notes), tests + len(existing), len(found))
+
+
+def _existing(spec: JobSpec) -> tuple[TrialSpec, ...]:
+    """The trial of an endpoint that is there already."""
+    endpoint = spec.endpoint
+    if endpoint is None:
+        return ()
+    return (TrialSpec(0, endpoint.name, endpoint.instance_type, dict(endpoint.environment), existing=endpoint.id),)
 
 
 _NO_PRICE = "the job's tests go to types with a price, which rank before those without one."
@@ -119,6 +132,12 @@ def limit_of(spec: JobSpec) -> int | None:
     if spec.job_type is JobType.ADVANCED:
         return spec.max_tests
     return min(spec.max_tests or MAX_DEFAULT_TRIALS, MAX_DEFAULT_TRIALS)
+
+
+def room_of(spec: JobSpec) -> int | None:
+    """How many of them are left for configurations; None: as many as there are."""
+    limit = limit_of(spec)
+    return None if limit is None else limit - (spec.endpoint is not None)
 
 
 def searched(found: Sequence[Draft], limit: int) -> list[Draft] | None:
@@ -176,7 +195,7 @@ def _host_types(
 ) -> dict[str, InstanceType]:
     """The types of a Default job that names none: no more than its start can cover."""
     kinds = {kind.name: kind for kind in _default_types(catalogue, host, notes)}
-    limit = limit_of(spec) or len(kinds)
+    limit = room_of(spec) or len(kinds)
     if len(drafts(spec, kinds, choice)) <= limit:
         return kinds
     most = most_types(limit)

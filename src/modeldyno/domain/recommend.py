@@ -36,6 +36,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Performance:
+    """How an endpoint that was there already did: its trial and what it measured."""
+
+    trial: Trial
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
     """One row of the ranking. `id` is ``<job>/<8 characters>``; times are of the load, in seconds since the epoch."""
 
@@ -52,8 +60,10 @@ def outcome_of(spec: JobSpec, trial: Trial) -> Outcome | None:
     if trial.result is None:
         return None
     figures = trial.result.figures
-    count = _instance_count(spec, figures)
-    capacity = math.floor(figures.capacity_per_minute * count)
+    existing = trial.spec.existing is not None
+    count = spec.endpoint.count if existing and spec.endpoint else _instance_count(spec, figures)
+    # an endpoint's figures are those of all its instances already
+    capacity = math.floor(figures.capacity_per_minute * (1 if existing else count))
     kind = trial.spec.instance_type
     hourly = cost_per_hour_usd(kind.usd_per_hour, count) if kind.priced and kind.usd_per_hour is not None else None
     return Outcome(
@@ -78,7 +88,7 @@ def _instance_count(spec: JobSpec, figures: Figures) -> int:
 def recommend(job: Job, trials: Sequence[Trial]) -> tuple[Recommendation, ...]:
     """The completed trials, ranked, at most ten."""
     rows = []
-    for trial in trials:
+    for trial in (one for one in trials if one.spec.existing is None):
         outcome = outcome_of(job.spec, trial)
         if trial.status is not TrialStatus.COMPLETED or outcome is None or trial.result is None:
             continue
@@ -88,6 +98,13 @@ def recommend(job: Job, trials: Sequence[Trial]) -> tuple[Recommendation, ...]:
         rows.append(Recommendation(identity, trial, outcome, environment, *times))
     rows.sort(key=_rank)
     return tuple(rows[:MAX_RECOMMENDATIONS])
+
+
+def performances(job: Job, trials: Sequence[Trial]) -> tuple[Performance, ...]:
+    """What the endpoints that were there already have shown."""
+    ended = [trial for trial in trials if trial.spec.existing is not None and trial.status is TrialStatus.COMPLETED]
+    outcomes = [(trial, outcome_of(job.spec, trial)) for trial in ended]
+    return tuple(Performance(trial, outcome) for trial, outcome in outcomes if outcome is not None)
 
 
 def _rank(row: Recommendation) -> tuple[bool, float, float, int]:

@@ -18,7 +18,7 @@ from modeldyno.domain.exploration import Observation, Prediction, predict, propo
 from modeldyno.domain.images import ImageChoice, classify
 from modeldyno.domain.job import Job, JobType
 from modeldyno.domain.names import endpoint_name
-from modeldyno.domain.plan import Draft, drafts, limit_of, points, searched, trial_of
+from modeldyno.domain.plan import Draft, drafts, limit_of, points, room_of, searched, trial_of
 from modeldyno.domain.recommend import outcome_of
 from modeldyno.domain.trial import Trial, TrialSpec, TrialStatus
 
@@ -74,8 +74,9 @@ def untried_notes(
 def _search_of(
     job: Job, trials: Sequence[Trial], catalogue: Mapping[str, InstanceType], runtimes: Collection[str]
 ) -> _Search | None:
-    spec, limit = job.spec, limit_of(job.spec)
-    tried_kinds = {trial.spec.instance_type.name: trial.spec.instance_type for trial in trials}
+    spec, limit = job.spec, room_of(job.spec)
+    own = [trial for trial in trials if trial.spec.existing is None]
+    tried_kinds = {trial.spec.instance_type.name: trial.spec.instance_type for trial in own}
     named = spec.job_type is JobType.ADVANCED or bool(spec.supported_instance_types)
     try:
         choice = classify(spec.model, runtimes)
@@ -86,7 +87,7 @@ def _search_of(
     if grid is None or limit is None:
         return None
     place = {draft.key: index for index, draft in enumerate(grid)}
-    known = {place[key]: trial for trial in trials if (key := _key(trial)) in place}
+    known = {place[key]: trial for trial in own if (key := _key(trial)) in place}
     ended = {
         index: trial for index, trial in known.items() if trial.status in (TrialStatus.COMPLETED, TrialStatus.FAILED)
     }

@@ -31,7 +31,8 @@ _ENDED = frozenset({TrialStatus.COMPLETED, TrialStatus.FAILED, TrialStatus.STOPP
 class TrialSpec:
     """One configuration. `environment` is what the model server gets; `tuned` the part that this plan chose.
 
-    `workers` is the effective number of worker processes where Dyno's own runtime decides it, else None.
+    `workers` is the effective number of worker processes where Dyno's own runtime decides it, else None. `existing`:
+    the id of the endpoint that is measured instead of a server of the trial's own; `endpoint_name` is its name then.
     """
 
     index: int
@@ -40,6 +41,7 @@ class TrialSpec:
     environment: dict[str, str] = field(default_factory=dict)
     tuned: dict[str, str] = field(default_factory=dict)
     workers: int | None = None
+    existing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class Flag(StrEnum):
     UNEVEN = "uneven"
     MEMORY_GROWS = "memory_grows"
     CANNOT_WIN = "cannot_win"
+    LIVE_TRAFFIC = "live_traffic"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from modeldyno.domain.endpoint import Endpoint, Server, ServerStatus
+from modeldyno.domain.endpoint import Endpoint, EndpointStatus, Server, ServerStatus
 from modeldyno.domain.errors import DynoError, HostCannot
 from modeldyno.domain.host import Host, oversubscribed, place_beside
 from modeldyno.domain.rollout import Step, step
@@ -47,6 +47,8 @@ class Hosting:
         self._materials = Materials(parts.objects, parts.hosted_dir)
         self._experiments = Experiments(parts)
         self._running: dict[str, tuple[Server, asyncio.Task[None]]] = {}
+        self._runs: dict[str, ServerRun] = {}
+        self._known: dict[str, EndpointStatus] | None = None
         self._draining: dict[str, tuple[int, float]] = {}
         self._ending: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, int] = {}
@@ -57,6 +59,22 @@ class Hosting:
     def tags(self) -> set[str]:
         """Of the servers that run here; nobody else may remove them."""
         return {str(self._tag(server)) for server, _ in self._running.values()}
+
+    def runs(self, endpoint_id: str) -> list[ServerRun]:
+        """The servers of an endpoint that run here, ready or not."""
+        mine = [server.id for server, _ in list(self._running.values()) if server.endpoint_id == endpoint_id]
+        return [self._runs[server_id] for server_id in mine if server_id in self._runs]
+
+    def where(self, endpoint_id: str) -> list[Placement]:
+        """The places of the servers of an endpoint that run here; none while they are being started again.
+
+        Raises:
+            HostCannot: they will not run here: the endpoint is gone, or has failed.
+        """
+        if self._known is not None and self._known.get(endpoint_id, EndpointStatus.FAILED) is EndpointStatus.FAILED:
+            raise HostCannot("The endpoint is not in service any more: it has failed, or was deleted.")
+        living = [server for server, _ in list(self._running.values()) if server.endpoint_id == endpoint_id]
+        return [server.placement for server in living if server.placement is not None]
 
     async def held(self) -> set[str]:
         """Tags of servers that a former life of this worker may have left running."""
@@ -100,6 +118,7 @@ class Hosting:
     async def _reconcile(self) -> None:
         waiting = await self._experiments.reconcile()
         endpoints = await asyncio.to_thread(self._store.endpoints)
+        self._known = {endpoint.id: endpoint.status for endpoint in endpoints}
         was_busy, self._busy = self._busy, bool(endpoints or waiting or self._running)
         if not self._busy:
             if was_busy:
@@ -228,6 +247,7 @@ class Hosting:
             with contextlib.suppress(DynoError):  # the next round does it
                 await asyncio.to_thread(self._store.remove_server, row.id, row.attempt)
         self._running.pop(server_id, None)
+        self._runs.pop(server_id, None)
         self._draining.pop(server_id, None)
         self._failures.pop(server_id, None)
 
@@ -235,6 +255,7 @@ class Hosting:
 
     def _start(self, server: Server, *, adopt: bool = False) -> None:
         run = ServerRun(self._parts, server, self._tag(server), self._files_of(server), self._teller(server))
+        self._runs[server.id] = run
         task = asyncio.create_task(run.run(adopt=adopt), name=str(self._tag(server)))
         began = self._parts.clock.monotonic()
         self._running[server.id] = (server, task)
@@ -246,6 +267,7 @@ class Hosting:
         current = self._running.get(server.id)
         if current is not None and current[1] is task:
             del self._running[server.id]
+            del self._runs[server.id]
         long = self._parts.clock.monotonic() - began > _RECOVERED_SECONDS
         self._failures[server.id] = 1 if long else self._failures.get(server.id, 0) + 1
         if (error := task.exception()) is not None:

@@ -29,7 +29,11 @@ class Superseded(Exception):
 
 
 class ServerRun:
-    """The life of one attempt. `tell`: a line of the endpoint's story."""
+    """The life of one attempt. `tell`: a line of the endpoint's story.
+
+    `instance`: the server while it is there and ready. `strain`: how it answered ``/ping`` last, where that was not as
+    it should.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,8 @@ class ServerRun:
         self._tag = tag
         self._files = files
         self._tell = tell
+        self.instance: Instance | None = None
+        self.strain: str | None = None
         self._name = f"{server.variant.name}/{server.index}"
 
     async def run(self, *, adopt: bool = False) -> None:
@@ -69,7 +75,11 @@ class ServerRun:
             await self._report(status=ServerStatus.READY, url=instance.url, was_ready=True, reason=None, flags=flags)
             beginning = f"{self._name} {'is adopted' if adopted else 'is ready'}: {instance.runtime}."
             await self._tell(f"{beginning} {self._server.flags.get('oversubscribed', '')}".rstrip())
-            await self._watch(instance)
+            self.instance = instance
+            try:
+                await self._watch(instance)
+            finally:
+                self.instance = None
 
     async def _watch(self, instance: Instance) -> None:
         """Return never; raise `ModelFault` when the server has ended or hangs."""
@@ -87,7 +97,7 @@ class ServerRun:
                 measured_at = now
             if now - asked_at < _PING_EVERY_SECONDS:
                 continue
-            answer = await instance.ping()
+            self.strain = answer = await instance.ping()
             asked_at = clock.monotonic()
             missed = 0 if answer is None else missed + 1
             if missed == _MISSES and out_since is None:

@@ -25,6 +25,7 @@ from modeldyno.domain.trial import Flag, TrialResult, TrialStatus
 from modeldyno.engine.defects import defect_text, told
 from modeldyno.engine.materials import Material
 from modeldyno.engine.parts import Parts
+from modeldyno.engine.sites import Site
 from modeldyno.ports import Claim, DeployRequest, Instance, LoadSession, LoadTarget, LogLine, Tag, Usage
 
 _Ending = tuple[TrialResult | None, tuple[str, str] | None]
@@ -42,10 +43,12 @@ class Stopped(Exception):
 
 @dataclass(slots=True)
 class _Loaded:
-    """What a load left: its windows, and by window how much of the model's cores others used (0..1)."""
+    """What a load left: its windows, and by window how much of the model's cores others used (0..1). `cut_short`: why
+    it ended without its answer."""
 
     windows: list[Window] = field(default_factory=list)
     foreign: dict[int, float] = field(default_factory=dict)
+    cut_short: str | None = None
 
     def foreign_share(self) -> float:
         """The mean share of others, over the whole load or of late, whichever is more."""
@@ -56,8 +59,11 @@ class _Loaded:
 class TrialRun:
     """One attempt at one trial."""
 
-    def __init__(self, parts: Parts, claim: Claim, tag: Tag, material: Callable[[], Awaitable[Material]]) -> None:
+    def __init__(
+        self, parts: Parts, claim: Claim, tag: Tag, site: Site, material: Callable[[], Awaitable[Material]]
+    ) -> None:
         self._parts = parts
+        self._site = site
         self._claim = claim
         self._tag = tag
         self._material = material
@@ -106,10 +112,10 @@ class TrialRun:
                 await asyncio.gather(body, return_exceptions=True)
 
     async def _measure(self) -> _Ending:
-        await self._say(f"Deploying {self._told()} (attempt {self._tag.attempt}).")
+        await self._say(f"{self._told()} (attempt {self._tag.attempt}).")
         material = await self._material()
         await asyncio.to_thread(statistics.prepare)
-        async with self._parts.backend.deploy(self._request(material)) as instance:
+        async with self._site.open(self._request(material)) as instance:
             await self._say(f"In service: {instance.runtime or instance.url}. Load begins.")
             async with self._parts.generator.drive(self._target(material, instance)) as session:
                 policy = self._policy()
@@ -127,7 +133,7 @@ class TrialRun:
         """The result with the sustainable rate beside its figures, which it never changes."""
         spec, seconds = self._claim.job.spec, self._parts.options.open_loop_seconds
         threshold = spec.rules.threshold
-        asked = spec.open_loop and seconds > 0 and Flag.CANNOT_WIN not in result.flags
+        asked = spec.open_loop and seconds > 0 and not {Flag.CANNOT_WIN, Flag.LIVE_TRAFFIC} & result.flags.keys()
         if threshold is None or not asked or not isinstance(closed, SaturationSearch):
             return result
         await self._say("Arrivals that do not wait: the search for the rate that holds the threshold begins.")
@@ -157,6 +163,9 @@ class TrialRun:
                 raise ModelFault(f"The model server {death} under load ({_load_words(window)}).", instance.log_tail())
             await self._write(window)
             await self._tell_bar(policy, loaded)
+            loaded.cut_short = await self._site.strain()
+            if loaded.cut_short is not None:
+                return loaded
             match policy.observe(window):
                 case Stop():
                     return loaded
@@ -168,7 +177,7 @@ class TrialRun:
 
     async def _tell_bar(self, policy: Policy, loaded: _Loaded) -> None:
         """Tell a search what its configuration must reach to win, as far as the job's trials have shown by now."""
-        if not isinstance(policy, SaturationSearch):
+        if not isinstance(policy, SaturationSearch) or self._spec.existing is not None:
             return
         job = self._claim.job
         if len(loaded.windows) == 1 or job.spec.max_parallel > 1:
@@ -204,14 +213,15 @@ class TrialRun:
             measured.windows,
             relative_half_width=relative_half_width(measured.windows),
             foreign_share=foreign,
-            stopped=False,
+            stopped=loaded.cut_short is not None,
             load=loaded.windows,
         )
         environment = instance.effective_environment
         close = close_call(figures, rules) if measured.undecided else {}
         lost = {Flag.CANNOT_WIN: measured.cannot_win} if measured.cannot_win is not None else {}
         every = {**instance.flags, **price_flags(self._spec.instance_type), **flags, **close, **lost}
-        result = TrialResult(figures, measured.reason, every, started, ended, environment, instance.runtime)
+        reason = loaded.cut_short or measured.reason
+        result = TrialResult(figures, reason, every, started, ended, environment, instance.runtime)
         if measured.failure is None:
             return result, None
         failing = figures.failed > 0
@@ -246,8 +256,10 @@ class TrialRun:
     def _target(self, material: Material, instance: Instance) -> LoadTarget:
         payload = self._claim.job.spec.payload
         placement = self._claim.trial.placement
+        urls = self._site.urls(instance)
         return LoadTarget(
-            url=instance.url,
+            url=urls[0],
+            also=urls[1:],
             payload_dir=material.payload_dir,
             content_type=payload.content_type,
             accept=payload.accept,
@@ -285,8 +297,10 @@ class TrialRun:
         await asyncio.to_thread(self._parts.store.log, self._claim.job.id, [line])
 
     def _told(self) -> str:
+        if self._spec.existing is not None:
+            return f"Measuring the endpoint {self._spec.endpoint_name} as it serves"
         setting = "".join(f" {name}={value}" for name, value in self._spec.tuned.items())
-        return f"{self._spec.instance_type.name}{setting} as {self._spec.endpoint_name}"
+        return f"Deploying {self._spec.instance_type.name}{setting} as {self._spec.endpoint_name}"
 
 
 async def _obey(session: LoadSession, load: Users | Rate) -> None:

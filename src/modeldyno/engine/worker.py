@@ -16,9 +16,9 @@ import contextlib
 import functools
 from collections.abc import Callable, Sequence
 
-from modeldyno.domain.errors import DynoError, TrialFailure
+from modeldyno.domain.errors import DynoError, HostCannot, TrialFailure
 from modeldyno.domain.failure import failures_text
-from modeldyno.domain.host import place
+from modeldyno.domain.host import place, place_at
 from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.plan import plan
 from modeldyno.domain.search import next_trial, untried_notes
@@ -29,6 +29,7 @@ from modeldyno.engine.keeper import Keeper
 from modeldyno.engine.materials import Materials
 from modeldyno.engine.parts import Parts
 from modeldyno.engine.results import Results
+from modeldyno.engine.sites import LivingEndpoint, OwnServer, Site
 from modeldyno.engine.trial import TrialRun
 from modeldyno.ports import Claim, LogLine, Tag
 
@@ -223,7 +224,18 @@ class Worker:
             await self._start(claim)
 
     def _place(self, trial: Trial, busy: Sequence[Placement]) -> Placement | None:
-        return place(trial.spec.instance_type, self._host, busy)
+        if trial.spec.existing is None:
+            return place(trial.spec.instance_type, self._host, busy)
+        if self._hosting is None:
+            raise HostCannot("This process serves no endpoints; `dyno up` does.")
+        servers = self._hosting.where(trial.spec.existing)
+        return place_at(servers, self._host, busy) if servers else None
+
+    def _site(self, claim: Claim) -> Site:
+        asked = claim.job.spec.endpoint
+        if claim.trial.spec.existing is None or asked is None or self._hosting is None:
+            return OwnServer(self._parts.backend)
+        return LivingEndpoint(self._parts, self._hosting, claim.job.region, asked)
 
     async def _start(self, claim: Claim) -> None:
         installation = self._parts.store.installation
@@ -233,7 +245,7 @@ class Worker:
         if claim.trial.attempt > MOST_ATTEMPTS:
             await self._give_up(claim)
             return
-        run = TrialRun(self._parts, claim, tag, lambda: self._materials.of(claim.job))
+        run = TrialRun(self._parts, claim, tag, self._site(claim), lambda: self._materials.of(claim.job))
         task = asyncio.create_task(run.run(), name=str(tag))
         self._running[tag] = (claim, task)
         task.add_done_callback(lambda done: self._ended(tag, done))

@@ -31,11 +31,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What all connections share. `draw` gives the next request as the bytes to write."""
+    """What all connections share. `draw` gives the next request as the bytes to write, `place` the address and port of
+    the next connection."""
 
     loop: asyncio.AbstractEventLoop
-    address: str
-    port: int
+    place: Callable[[], tuple[str, int]]
     draw: Callable[[], bytes]
     timeout_seconds: float
     recorder: Recorder
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
             await asyncio.sleep(_PAUSE_SECONDS)
         try:
             async with asyncio.timeout(scene.timeout_seconds):
-                await scene.loop.create_connection(lambda: self, scene.address, scene.port)
+                await scene.loop.create_connection(lambda: self, *scene.place())
         except TimeoutError:
             self._lost_before_it_began("timeout")
         except ConnectionRefusedError:

@@ -81,10 +81,14 @@ def _prepare(start: Start, loop: asyncio.AbstractEventLoop) -> Scene:
     if start.cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, start.cores)
     requests = _requests(start)
-    address = socket.getaddrinfo(start.address, start.port, type=socket.SOCK_STREAM)[0][4][0]
+    places = [_resolved(address, port) for address, port in start.places]
     raw = RawFile(Path(start.raw_path), start.raw_limit) if start.raw_path else None
     draw = _draw(requests, start.seed)
-    return Scene(loop, str(address), start.port, draw, start.timeout_seconds, Recorder(raw))
+    return Scene(loop, itertools.cycle(places).__next__, draw, start.timeout_seconds, Recorder(raw))
+
+
+def _resolved(address: str, port: int) -> tuple[str, int]:
+    return str(socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][4][0]), port
 
 
 def _requests(start: Start) -> list[bytes]:

@@ -9,13 +9,13 @@ from modeldyno.domain.traffic import Arrivals
 
 
 class Start(msgspec.Struct, tag="start"):
-    """First line to the generator: what to drive, and how. `address` is a host name or IP, `path` begins with ``/``.
+    """First line to the generator: what to drive, and how. `places` are host names or IPs with ports, at least one,
+    `path` begins with ``/``.
 
     payload_dir: None: requests have no body. raw_path: where per-request records go, `raw_limit` of them at most.
     """
 
-    address: str
-    port: int
+    places: tuple[tuple[str, int], ...]
     method: str
     path: str
     headers: tuple[tuple[str, str], ...]

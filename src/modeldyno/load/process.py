@@ -170,15 +170,8 @@ class ProcessSession:
 
 def _start(target: LoadTarget, window_seconds: float, settle_seconds: float) -> Start:
     url = urlsplit(target.url)
-    if url.scheme != "http" or not url.hostname:
-        raise ServiceError(f"The load generator drives http:// URLs only, not '{target.url}'.")
-    try:
-        port = url.port or 80
-    except ValueError as error:
-        raise ServiceError(f"'{target.url}' has no port that there could be.") from error
     return Start(
-        address=url.hostname,
-        port=port,
+        places=tuple(_place(one) for one in (target.url, *target.also)),
         method=target.method,
         path=url.path.rstrip("/") + target.path,
         headers=_headers(target, url.netloc.rpartition("@")[2]),
@@ -192,6 +185,16 @@ def _start(target: LoadTarget, window_seconds: float, settle_seconds: float) -> 
         raw_path=str(target.raw_path) if target.raw_path else None,
         raw_limit=target.raw_limit,
     )
+
+
+def _place(url_text: str) -> tuple[str, int]:
+    url = urlsplit(url_text)
+    if url.scheme != "http" or not url.hostname:
+        raise ServiceError(f"The load generator drives http:// URLs only, not '{url_text}'.")
+    try:
+        return url.hostname, url.port or 80
+    except ValueError as error:
+        raise ServiceError(f"'{url_text}' has no port that there could be.") from error
 
 
 def _headers(target: LoadTarget, host: str) -> tuple[tuple[str, str], ...]:

@@ -9,8 +9,7 @@ from modeldyno.domain.names import arn_of
 from modeldyno.domain.resource import Kind, Resource
 from modeldyno.operations.context import Context
 from modeldyno.operations.shapes import Shape, integer, name, number, struct, structs, text, texts
-from modeldyno.operations.sources import find_model, source_of_model
-from modeldyno.operations.translate import model_source
+from modeldyno.operations.sources import find_model, model_source, source_of_model
 
 STARTUP_SECONDS = 240.0
 """**Source:** developer guide: a container must answer /ping within 4 minutes of its start."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from modeldyno.domain.errors import Conflict, InvalidRequest, ResourceInUse, ResourceNotFound
 from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.names import JOB, arn_of, keep_end, parse_arn
-from modeldyno.domain.recommend import recommend
+from modeldyno.domain.recommend import performances, recommend
 from modeldyno.domain.resource import Kind
 from modeldyno.operations.context import Context
 from modeldyno.operations.pagination import query, slice_page, write_token
-from modeldyno.operations.results import FAILURE_CHARACTERS, recommendation_shape, step_shape
+from modeldyno.operations.results import FAILURE_CHARACTERS, performance_shape, recommendation_shape, step_shape
 from modeldyno.operations.shapes import Shape, name, struct, text, without
 from modeldyno.operations.tags import new_tags
 from modeldyno.operations.translate import job_spec
@@ -66,7 +66,8 @@ def describe(context: Context, params: Shape) -> Shape:
     Assumptions A-0006, A-0017.
     """
     job = _find(context, params)
-    rows = recommend(job, context.store.trials(job.id)) if job.status.ended else ()
+    trials = context.store.trials(job.id) if job.status.ended else ()
+    rows, measured = recommend(job, trials), performances(job, trials)
     echoed = ("JobName", "JobDescription", "JobType", "RoleArn", "InputConfig", "StoppingConditions")
     return {
         **{member: job.document.get(member) for member in echoed},
@@ -77,6 +78,7 @@ def describe(context: Context, params: Shape) -> Shape:
         "CompletionTime": job.completed_at,
         "FailureReason": _failure(job),
         "InferenceRecommendations": [recommendation_shape(row) for row in rows] or None,
+        "EndpointPerformances": [performance_shape(row) for row in measured] or None,
     }
 
 

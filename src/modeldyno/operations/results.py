@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modeldyno.domain.failure import failure_text
 from modeldyno.domain.job import Job
-from modeldyno.domain.recommend import Outcome, Recommendation, outcome_of
+from modeldyno.domain.recommend import Outcome, Performance, Recommendation, outcome_of
 from modeldyno.domain.trial import Trial, TrialStatus
 from modeldyno.operations.shapes import Shape
 
@@ -28,6 +28,11 @@ def recommendation_shape(row: Recommendation) -> Shape:
     }
 
 
+def performance_shape(row: Performance) -> Shape:
+    """An EndpointPerformance."""
+    return {"Metrics": _endpoint_metrics(row.outcome), "EndpointInfo": {"EndpointName": row.trial.spec.endpoint_name}}
+
+
 def step_shape(job: Job, trial: Trial) -> Shape:
     """An InferenceRecommendationsJobStep. Assumption A-0007."""
     outcome = outcome_of(job.spec, trial)
@@ -38,14 +43,31 @@ def step_shape(job: Job, trial: Trial) -> Shape:
         "JobName": job.name,
         "Status": str(trial.status),
         "InferenceBenchmark": {
-            "Metrics": _metrics(outcome) if outcome else None,
-            "EndpointConfiguration": _endpoint(trial, outcome.instance_count if outcome else 1),
+            **_of_benchmark(job, trial, outcome),
             "ModelConfiguration": _model({**effective, **trial.spec.tuned}),
             "FailureReason": _failure(trial),
             "InvocationStartTime": result.load_started_at if result else None,
             "InvocationEndTime": result.load_ended_at if result else None,
         },
     }
+
+
+def _of_benchmark(job: Job, trial: Trial, outcome: Outcome | None) -> Shape:
+    """What was measured, and where: an endpoint that was there already has metrics of its own shape."""
+    endpoint = job.spec.endpoint
+    if trial.spec.existing is not None and endpoint is not None:
+        return {
+            "EndpointMetrics": _endpoint_metrics(outcome) if outcome else None,
+            "EndpointConfiguration": {**_endpoint(trial, endpoint.count), "VariantName": endpoint.variant},
+        }
+    return {
+        "Metrics": _metrics(outcome) if outcome else None,
+        "EndpointConfiguration": _endpoint(trial, outcome.instance_count if outcome else 1),
+    }
+
+
+def _endpoint_metrics(outcome: Outcome) -> Shape:
+    return {"MaxInvocations": outcome.capacity_per_minute, "ModelLatency": outcome.latency_ms}
 
 
 def _failure(trial: Trial) -> str | None:

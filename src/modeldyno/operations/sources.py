@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from modeldyno.domain.errors import InvalidRequest, ResourceNotFound, UnsupportedRequest
+from modeldyno.domain.errors import InputFault, InvalidRequest, ResourceNotFound, UnsupportedRequest
+from modeldyno.domain.images import classify
+from modeldyno.domain.model import ModelSource
 from modeldyno.domain.names import arn_of, parse_arn
 from modeldyno.domain.resource import Kind, Resource
 from modeldyno.operations.context import Context
@@ -125,6 +127,28 @@ def source_of_package(package: Resource) -> Source:
         instance_types=texts(specification, "SupportedRealtimeInferenceInstanceTypes"),
         notes=_effectless(container),
     )
+
+
+def model_source(context: Context, source: Source, model_name: str | None, package_arn: str | None) -> ModelSource:
+    """What is deployed of a source.
+
+    Raises:
+        InvalidRequest: nothing here can run it; the message says what would do.
+    """
+    model = ModelSource(
+        image=source.image,
+        model_data_url=source.model_data_url,
+        environment=source.environment,
+        framework=source.framework,
+        framework_version=source.framework_version,
+        model_name=model_name,
+        model_package_arn=package_arn,
+    )
+    try:
+        classify(model, context.runtimes)
+    except InputFault as fault:
+        raise InvalidRequest(str(fault)) from None
+    return model
 
 
 def model_data_url(container: Shape) -> str | None:

@@ -10,19 +10,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from modeldyno.domain.errors import InputFault, InvalidRequest
-from modeldyno.domain.images import classify
+from modeldyno.domain.errors import InvalidRequest
 from modeldyno.domain.job import Candidate, JobSpec, JobType, LatencyThreshold, StoppingRules
-from modeldyno.domain.model import ModelSource, PayloadSource
+from modeldyno.domain.model import PayloadSource
 from modeldyno.domain.traffic import MOST_USERS, Phase, Stairs, Traffic
 from modeldyno.domain.units import parse_percentile
 from modeldyno.operations.context import Context
+from modeldyno.operations.existing import existing_endpoint
 from modeldyno.operations.limits import check_documented, check_jumps
 from modeldyno.operations.shapes import Shape, integer, name, struct, structs, text, texts
 from modeldyno.operations.sources import (
     Source,
     find_model,
     find_package,
+    model_source,
     require_s3,
     source_of_model,
     source_of_package,
@@ -59,6 +60,7 @@ def job_spec(context: Context, params: Shape) -> Translation:
     traffic = _traffic(struct(config, "TrafficPattern"), problems)
     problems += _traffic_problems(traffic, integer(config, "JobDurationInSeconds"))
     rules = _rules(struct(params, "StoppingConditions"), problems)
+    endpoint = existing_endpoint(context, job_type, config, problems)
     candidates = _candidates(config, source, problems) if job_type is JobType.ADVANCED else ()
     if problems:
         raise InvalidRequest(problems)
@@ -77,6 +79,7 @@ def job_spec(context: Context, params: Shape) -> Translation:
         max_parallel=integer(limits, "MaxParallelOfTests") or 1,
         duration_seconds=integer(config, "JobDurationInSeconds"),
         seed=context.entropy.seed(),
+        endpoint=endpoint,
     )
     return Translation(spec, (*source.notes, *_effectless(config)))
 
@@ -218,7 +221,7 @@ def _rules(conditions: Shape, problems: list[str]) -> StoppingRules:
 def _candidates(config: Shape, source: Source, problems: list[str]) -> tuple[Candidate, ...]:
     configurations = structs(config, "EndpointConfigurations")
     if not configurations:
-        if not source.instance_types:
+        if not source.instance_types and "Endpoints" not in config:
             problems.append(
                 "Specify `EndpointConfigurations`. `EndpointConfigurations` (or SupportedInstanceTypes) is a mandatory "
                 "parameter for an Advanced job."
@@ -245,28 +248,6 @@ def _ranges(parameters: list[Shape], place: int, problems: list[str]) -> dict[st
             problems.append(f"The parameter {variable!r} of EndpointConfiguration {place} is given twice.")
         ranges[variable] = tuple(dict.fromkeys(texts(parameter, "Value")))
     return ranges
-
-
-def model_source(context: Context, source: Source, model_name: str | None, package_arn: str | None) -> ModelSource:
-    """What is deployed of a source.
-
-    Raises:
-        InvalidRequest: nothing here can run it; the message says what would do.
-    """
-    model = ModelSource(
-        image=source.image,
-        model_data_url=source.model_data_url,
-        environment=source.environment,
-        framework=source.framework,
-        framework_version=source.framework_version,
-        model_name=model_name,
-        model_package_arn=package_arn,
-    )
-    try:
-        classify(model, context.runtimes)
-    except InputFault as fault:
-        raise InvalidRequest(str(fault)) from None
-    return model
 
 
 def _payload(source: Source) -> PayloadSource:

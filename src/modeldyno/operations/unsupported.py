@@ -91,6 +91,8 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
         "InputConfig.ResourceLimit",
         "InputConfig.ResourceLimit.MaxNumberOfTests",
         "InputConfig.ResourceLimit.MaxParallelOfTests",
+        "InputConfig.Endpoints",
+        "InputConfig.Endpoints[].EndpointName",
         "InputConfig.EndpointConfigurations",
         "InputConfig.EndpointConfigurations[].InstanceType",
         "InputConfig.EndpointConfigurations[].EnvironmentParameterRanges",
@@ -191,7 +193,6 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
 
 REFUSED: dict[str, dict[str, Refusal]] = {
     "CreateInferenceRecommendationsJob": {
-        "InputConfig.Endpoints": Refusal("existing endpoints are not measured"),
         "InputConfig.VpcConfig": VPC,
         "InputConfig.VolumeKmsKeyId": KMS,
         "InputConfig.EndpointConfigurations[].ServerlessConfig": SERVERLESS,

@@ -44,6 +44,7 @@ def results_view(result: Document, target_per_minute: float | None = None) -> Re
     if result["recommendations"]:
         parts += [Text(""), ranking(result, target)]
     for title, lines in (
+        ("The endpoint as it serves", _endpoint_lines(result)),
         ("What to know about these figures", [*_flag_lines(result), *words.blind_spot(result)]),
         ("Failed", _failure_lines(result)),
         ("The last lines of the log", [] if result["recommendations"] else _log_lines(result)),
@@ -102,6 +103,13 @@ def _fleet_cells(result: Document, item: Document, target_per_minute: float) -> 
         return ["cannot", ""]
     least = words.least(result, needed)
     return [f"{least}{needed.instances}", f"{least}{words.dollars(needed.usd_per_month)}"]
+
+
+def _endpoint_lines(result: Document) -> list[str]:
+    """What an endpoint that was there already has shown."""
+    return [
+        words.performance(trial) for trial in result["trials"] if trial.get("existing_endpoint") and trial["figures"]
+    ]
 
 
 def _flag_lines(result: Document) -> list[str]:

@@ -214,7 +214,16 @@ def plural(number: int, noun: str) -> str:
 def configuration(trial: Document) -> str:
     """A trial's configuration on one line: its type and the settings it was given."""
     words = settings(trial["environment"])
+    if trial.get("existing_endpoint"):
+        return f"the endpoint {trial['endpoint_name']}"
     return f"{trial['instance_type']} · {words}" if words else str(trial["instance_type"])
+
+
+def performance(trial: Document) -> str:
+    """What an endpoint that was there already has shown, in a sentence."""
+    figures = trial["figures"]
+    latency = f"{milliseconds(figures['latency_ms'])} ({percentile(figures['percentile'])})"
+    return f"{trial['endpoint_name']}: {count(figures['capacity_per_minute'])} invocations a minute at {latency}."
 
 
 def headline(result: Document, target_per_minute: float | None = None) -> str:

@@ -255,7 +255,6 @@ def test_an_image_that_cannot_run_is_refused_at_once(call, default_job):
 @pytest.mark.parametrize(
     ("changed", "path"),
     [
-        (change("InputConfig.Endpoints", [{"EndpointName": "e"}]), "InputConfig.Endpoints"),
         (change("InputConfig.VpcConfig", {"SecurityGroupIds": ["sg-1"], "Subnets": ["s-1"]}), "InputConfig.VpcConfig"),
         (change("InputConfig.VolumeKmsKeyId", "key"), "InputConfig.VolumeKmsKeyId"),
         (change("OutputConfig", {"KmsKeyId": "key"}), "OutputConfig.KmsKeyId"),

@@ -1,0 +1,74 @@
+"""The endpoint of a job that measures one that is there already: which may be measured, and which not.
+
+**Source:** SageMaker developer guide, *Get an inference recommendation for an existing endpoint*: one endpoint a
+job, one variant, real-time only, no multi-model endpoint. Assumptions A-0100, A-0101.
+"""
+
+from __future__ import annotations
+
+from modeldyno.domain.endpoint import Endpoint, EndpointStatus
+from modeldyno.domain.errors import InvalidRequest
+from modeldyno.domain.job import ExistingEndpoint, JobType
+from modeldyno.operations.context import Context
+from modeldyno.operations.endpoints import find_endpoint
+from modeldyno.operations.shapes import Shape, integer, struct, structs, text
+
+_LEAST_TESTS = 2
+
+
+def existing_endpoint(
+    context: Context, job_type: JobType, config: Shape, problems: list[str]
+) -> ExistingEndpoint | None:
+    """The endpoint that an InputConfig names; None where it names none. What is wrong with it goes into `problems`."""
+    asked = structs(config, "Endpoints")
+    if not asked:
+        return None
+    endpoint_name = text(asked[0], "EndpointName")
+    if endpoint_name is None:
+        problems.append("Specify `EndpointName` in Endpoints. `EndpointName` is mandatory.")
+        return None
+    try:
+        endpoint = find_endpoint(context, endpoint_name)
+    except InvalidRequest as absent:
+        problems.extend(absent.violations)
+        return None
+    found = [*_problems(endpoint), *_test_problems(job_type, config)]
+    problems += found
+    variant = endpoint.fleet.spec.variants[0]
+    return ExistingEndpoint(
+        name=endpoint.name,
+        id=endpoint.id,
+        variant=variant.name,
+        instance_type=variant.instance_type,
+        count=variant.count,
+        environment=dict(variant.source.environment),
+    )
+
+
+def _problems(endpoint: Endpoint) -> list[str]:
+    found = []
+    spec = endpoint.fleet.spec
+    if endpoint.status is not EndpointStatus.IN_SERVICE:
+        found.append(f'Endpoint "{endpoint.arn}" is {endpoint.status}: only an endpoint that is InService is measured.')
+    if len(spec.variants) > 1:
+        names = ", ".join(variant.name for variant in spec.variants)
+        found.append(f'Endpoint "{endpoint.arn}" has the variants {names}: only an endpoint with one is measured.')
+    if endpoint.experiment is not None:
+        found.append(
+            f'Endpoint "{endpoint.arn}" belongs to the inference experiment {endpoint.experiment}, whose verdict the '
+            "load would spoil."
+        )
+    elif spec.shadows:
+        names = ", ".join(variant.name for variant in spec.shadows)
+        found.append(
+            f'Endpoint "{endpoint.arn}" has the shadow variant {names}: only an endpoint with one variant is measured.'
+        )
+    return found
+
+
+def _test_problems(job_type: JobType, config: Shape) -> list[str]:
+    most = integer(struct(config, "ResourceLimit"), "MaxNumberOfTests")
+    others = job_type is JobType.DEFAULT or "EndpointConfigurations" in config
+    if most is None or most >= _LEAST_TESTS or not others:
+        return []
+    return [f"MaxNumberOfTests is {most}, which the endpoint takes: at least {_LEAST_TESTS} are needed with Endpoints."]
