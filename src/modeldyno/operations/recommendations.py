@@ -65,7 +65,7 @@ def describe(context: Context, params: Shape) -> Shape:
 
     Assumptions A-0006, A-0017.
     """
-    job = _find(context, params)
+    job = find_job(context, name(params, "JobName"))
     trials = context.store.trials(job.id) if job.status.ended else ()
     rows, measured = recommend(job, trials), performances(job, trials)
     echoed = ("JobName", "JobDescription", "JobType", "RoleArn", "InputConfig", "StoppingConditions")
@@ -102,7 +102,7 @@ def list_steps(context: Context, params: Shape) -> Shape:
     """The job's trials in the order they are tried."""
     operation = "ListInferenceRecommendationsJobSteps"
     refuse_unsupported(operation, params)
-    job = _find(context, params)
+    job = find_job(context, name(params, "JobName"))
     status = text(params, "Status")
     # What the filter leaves changes while trials go on, their order does not: pages go by place in the whole list.
     page, token = slice_page(
@@ -123,14 +123,14 @@ def stop(context: Context, params: Shape) -> None:
     except ResourceNotFound:
         raise _not_found(context, job_name) from None
     except Conflict:
-        status = _find(context, params).status
+        status = find_job(context, name(params, "JobName")).status
         raise InvalidRequest(
             f"The request was rejected because the inference recommendations job {job_name} is in status {status}."
         ) from None
 
 
-def _find(context: Context, params: Shape) -> Job:
-    job_name = name(params, "JobName")
+def find_job(context: Context, job_name: str) -> Job:
+    """The job; refused as `ResourceNotFound` when there is none."""
     try:
         return context.store.job(context.region, job_name)
     except ResourceNotFound:

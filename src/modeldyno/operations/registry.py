@@ -16,6 +16,7 @@ from modeldyno.operations import (
     package_groups,
     packages,
     recommendations,
+    scaling,
     tags,
 )
 from modeldyno.operations.context import Context
@@ -48,6 +49,7 @@ _HANDLERS: dict[str, Handler] = {
     "ListInferenceRecommendationsJobs": recommendations.list_jobs,
     "ListInferenceRecommendationsJobSteps": recommendations.list_steps,
     "StopInferenceRecommendationsJob": recommendations.stop,
+    "GetScalingConfigurationRecommendation": scaling.recommend_scaling,
     "CreateModel": models.create,
     "DescribeModel": models.describe,
     "ListModels": models.list_models,

@@ -131,6 +131,13 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
     ),
     "ListInferenceRecommendationsJobSteps": ("JobName", "Status", "StepType", "MaxResults", "NextToken"),
     "StopInferenceRecommendationsJob": ("JobName",),
+    "GetScalingConfigurationRecommendation": (
+        "InferenceRecommendationsJobName",
+        "RecommendationId",
+        "EndpointName",
+        "TargetCpuUtilizationPerCore",
+        "ScalingPolicyObjective.*",
+    ),
     "CreateModel": (
         "ModelName",
         "PrimaryContainer",
