@@ -18,7 +18,7 @@ from modeldyno.domain.trial import Figures
 DEFAULT_TARGET_PERCENT = 50
 """**Source:** botocore, GetScalingConfigurationRecommendationRequest.TargetCpuUtilizationPerCore."""
 COOLDOWN_SECONDS = 300
-"""**Source:** Application Auto Scaling user guide, *Define cooldown periods*: the default of SageMaker endpoint variants,
+"""**Source:** Application Auto Scaling user guide, *Define cooldown periods*: the default of endpoint variants,
 in and out."""
 
 
