@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 
 
@@ -20,6 +22,14 @@ class ModelSource:
     framework_version: str | None = None
     model_name: str | None = None
     model_package_arn: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The same for what runs alike: image, data and environment, whatever it is called; without an image its
+        framework and version."""
+        named = None if self.image else [self.framework, self.framework_version]
+        told = [self.image, self.model_data_url, self.environment, named]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ cost and ranks after all that have one, by throughput. A configuration that brok
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from modeldyno.domain.cost import cost_per_hour_usd, cost_per_inference_usd, instances_for
@@ -98,6 +98,18 @@ def recommend(job: Job, trials: Sequence[Trial]) -> tuple[Recommendation, ...]:
         rows.append(Recommendation(identity, trial, outcome, environment, *times))
     rows.sort(key=_rank)
     return tuple(rows[:MAX_RECOMMENDATIONS])
+
+
+def deployments(measured: Iterable[tuple[Job, Sequence[Trial]]], most: int) -> tuple[Recommendation, ...]:
+    """The best configurations of jobs that measured one model, each once: the jobs in the order given, the rows of each
+    as they rank. Costs of two jobs are not compared: their payloads and limits may differ."""
+    found: dict[tuple[str, frozenset[tuple[str, str]]], Recommendation] = {}
+    for job, trials in measured:
+        for row in recommend(job, trials):
+            found.setdefault((row.trial.spec.instance_type.name, frozenset(row.environment.items())), row)
+        if len(found) >= most:
+            break
+    return tuple(found.values())[:most]
 
 
 def performances(job: Job, trials: Sequence[Trial]) -> tuple[Performance, ...]:

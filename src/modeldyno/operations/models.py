@@ -6,6 +6,7 @@ from modeldyno.domain.errors import InvalidRequest, ResourceInUse, ResourceNotFo
 from modeldyno.domain.names import arn_of
 from modeldyno.domain.resource import Kind, Resource
 from modeldyno.operations.context import Context
+from modeldyno.operations.deployments import deployment_recommendation
 from modeldyno.operations.pagination import at_or_after, query, write_token
 from modeldyno.operations.shapes import Shape, name, strings, struct, structs, text, without
 from modeldyno.operations.sources import (
@@ -45,7 +46,7 @@ def create(context: Context, params: Shape) -> Shape:
 
 
 def describe(context: Context, params: Shape) -> Shape:
-    """The request as it was. There are no instant recommendations: DeploymentRecommendation says NOT_APPLICABLE."""
+    """The request as it was, and where it would run best as far as it was measured here."""
     model = find_model(context, name(params, "ModelName"))
     document = dict(model.document)
     if "PrimaryContainer" in document:
@@ -57,7 +58,7 @@ def describe(context: Context, params: Shape) -> Shape:
         **document,
         "ModelArn": model.arn,
         "CreationTime": model.created_at,
-        "DeploymentRecommendation": {"RecommendationStatus": "NOT_APPLICABLE"},
+        "DeploymentRecommendation": deployment_recommendation(context, model),
     }
 
 

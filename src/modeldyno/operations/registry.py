@@ -100,7 +100,8 @@ _OTHERS: dict[Api, dict[str, Handler]] = {
 _ALSO_MISSING = {
     "CreateInferenceRecommendationsJob": "Only real-time endpoints are measured.",
     "CreateModel": "Containers holds one container at most, with the refusals of PrimaryContainer.",
-    "DescribeModel": "DeploymentRecommendation is always NOT_APPLICABLE: there are no instant recommendations.",
+    "DescribeModel": "DeploymentRecommendation is NOT_APPLICABLE for a model that no job has measured: nothing is "
+    "recommended by a guess.",
     "CreateModelPackage": "A SourceUri that is an ARN is refused. Any InferenceSpecification is stored; when a model "
     f"or a job uses it, there is one container at most, and of its members: {missing_of(PACKAGE_CONTAINER)}",
     "UpdateModelPackage": "A SourceUri that is an ARN is refused.",

@@ -117,7 +117,8 @@ class Store(HostingStore, KeyStore, Protocol):
         ...
 
     def find_jobs(self, query: Query) -> JobPage:
-        """One page; `equals` knows ``status``, ``model_name``, ``model_package_arn``."""
+        """One page; `equals` knows ``status``, ``model_name``, ``model_package_arn`` and ``model_key``
+        (`ModelSource.key`)."""
         ...
 
     def request_stop(self, region: str, name: str, now: float) -> Job:

@@ -126,6 +126,7 @@ def job_values(job: Job) -> dict[str, object]:
         "duration_seconds": job.spec.duration_seconds,
         "model_name": job.spec.model.model_name,
         "model_package_arn": job.spec.model.model_package_arn,
+        "model_key": job.spec.model.key,
         "failure_reason": plain_or_none(job.failure_reason),
         "plan_notes": json_text(job.plan_notes),
         "spec": json_text(job.spec),

@@ -26,7 +26,10 @@ _BY_NAME = select(jobs).where(jobs.c.region == bindparam("region"), jobs.c.name 
 _LOCKED_BY_NAME = _BY_NAME.with_for_update(key_share=True)
 _LOCKED_BY_ID = select(jobs).where(jobs.c.id == bindparam("id")).with_for_update(key_share=True)
 _TRIALS = select(trials).where(trials.c.job_id == bindparam("job_id")).order_by(trials.c.trial_index)
-_FILTERS = {name: jobs.c[name] == bindparam(f"equals_{name}") for name in ("status", "model_name", "model_package_arn")}
+_FILTERS = {
+    name: jobs.c[name] == bindparam(f"equals_{name}")
+    for name in ("status", "model_name", "model_package_arn", "model_key")
+}
 
 
 class JobQueries(Queries):
@@ -54,7 +57,7 @@ class JobQueries(Queries):
         return job_of(_found(self._database.read(lambda connection: connection.execute(_BY_NAME, key).first()), name))
 
     def find_jobs(self, query: Query) -> JobPage:
-        """One page; `equals` knows ``status``, ``model_name``, ``model_package_arn``."""
+        """One page; `equals` knows ``status``, ``model_name``, ``model_package_arn``, ``model_key``."""
         values = {f"equals_{key}": value for key, value in query.equals.items()}
         statement, bound = page_of(jobs, query, *(_FILTERS[key] for key in query.equals), **values)
         rows = self._database.read(lambda connection: list(connection.execute(statement, bound)))

@@ -92,6 +92,7 @@ jobs = Table(
     Column("duration_seconds", Integer),
     Column("model_name", WORD),
     Column("model_package_arn", WORD),
+    Column("model_key", Text),  # since revision 0005
     Column("arn", Text, nullable=False),
     Column("failure_reason", Text),
     Column("plan_notes", Text, nullable=False),
@@ -101,6 +102,7 @@ jobs = Table(
     Index(None, "region", "created_at", "row"),
     Index(None, "region", "modified_at", "row"),
     Index(None, "region", "status", "row"),
+    Index(None, "region", "model_key", "created_at", "row"),
     Index(None, "status", "created_at", "row"),
     sqlite_autoincrement=True,
 )

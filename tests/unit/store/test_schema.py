@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from sqlalchemy import text
 
 import modeldyno.store
 from modeldyno.domain.errors import ServiceError
+from modeldyno.domain.resource import Query
 from modeldyno.store import open_store
+from modeldyno.store.codec import job_values
 from modeldyno.store.database import make_engine
 from modeldyno.store.schema import NEWEST, REVISIONS
 from modeldyno.testing.contracts.facts import HOST, REGION, a_job
@@ -115,6 +118,17 @@ def test_an_older_database_keeps_its_jobs(opened, url, file):
     newest = opened()
     assert newest.job(REGION, "j") == a_job()
     assert [path.name for path in file.parent.glob("dyno-0001-*.sqlite")] == ["dyno-0001-20010909T014640Z.sqlite"]
+
+
+def test_the_jobs_of_an_older_database_are_found_by_what_they_measured(opened, url):
+    make_older(url)
+    values = {name: value for name, value in job_values(a_job()).items() if name != "model_key"}
+    columns = ", ".join(values)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as old, old:
+        marks = ", ".join("?" * len(values))
+        old.execute(f"INSERT INTO jobs ({columns}) VALUES ({marks})", tuple(values.values()))
+    asked = Query(REGION, equals={"model_key": a_job().spec.model.key})
+    assert [job.name for job in opened().find_jobs(asked).items] == [a_job().name]
 
 
 def test_an_older_database_is_not_touched_without_leave(opened, url, file):

@@ -72,6 +72,7 @@ class JobContract:
             ({"status": "STOPPING"}, ["c"]),
             ({"model_name": "model-of-a"}, ["a"]),
             ({"model_package_arn": "arn:p/1"}, ["b"]),
+            ({"model_key": package.key}, ["b"]),
         ):
             assert [job.name for job in store.find_jobs(Query(REGION, equals=equals)).items] == names
 
