@@ -45,7 +45,9 @@ class Standing:
     def name(self) -> str:
         """Its type; of an endpoint that was there already, its name."""
         spec = self.trial.spec
-        return spec.instance_type.name if spec.existing is None else f"the endpoint {spec.endpoint_name}"
+        if spec.existing is not None:
+            return f"the endpoint {spec.endpoint_name}"
+        return " · ".join((spec.instance_type.name, *([spec.specification] if spec.specification else [])))
 
     @property
     def settings(self) -> dict[str, str]:

@@ -62,10 +62,20 @@ class StoppingRules:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One EndpointConfiguration of an Advanced job: a type and the values to try for each variable."""
+    """One EndpointConfiguration of an Advanced job: a type and the values to try for each variable.
+    `specification`: the name of the package's additional inference specification that is deployed; None: its own."""
 
     instance_type: str
     ranges: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    specification: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """An additional inference specification of a package: what is deployed of it, and what it is asked to answer in."""
+
+    model: ModelSource
+    accept: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class JobSpec:
     `traffic` are of Advanced jobs. `duration_seconds` is the wire's JobDurationInSeconds: no new trial starts after it.
     `thorough`: every configuration is measured to the end, also one that cannot win. `open_loop`: where there is a
     threshold, the rate of arrivals that holds it is searched, too, in Default jobs. `endpoint`: is measured first,
-    beside its own traffic, and counts as a test.
+    beside its own traffic, and counts as a test. `specifications`: by name, those that the candidates ask for.
     """
 
     job_type: JobType
@@ -109,6 +119,13 @@ class JobSpec:
     thorough: bool = False
     open_loop: bool = True
     endpoint: ExistingEndpoint | None = None
+    specifications: dict[str, Specification] = field(default_factory=dict)
+
+    def deployed(self, specification: str | None) -> Specification:
+        """What a trial of that specification deploys and asks for; None: what the job as a whole does."""
+        if specification is None:
+            return Specification(self.model, self.payload.accept)
+        return self.specifications[specification]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from modeldyno.domain.names import endpoint_name
 from modeldyno.domain.trial import TrialSpec
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
+SPECIFICATION = "InferenceSpecificationName"
 MAX_DEFAULT_TYPES = 8
 """Types of a Default job that names none. Source: the SageMaker console offers "up to 8 instance types"."""
 MAX_DEFAULT_TRIALS = 10
@@ -60,16 +61,22 @@ class Draft:
 
     kind: InstanceType
     tuned: dict[str, str]
+    specification: str | None = None
 
     @property
     def key(self) -> tuple[str, frozenset[tuple[str, str]]]:
         """What makes it another configuration than others."""
-        return self.kind.name, frozenset(self.tuned.items())
+        return self.kind.name, frozenset(self.settings.items())
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """All that was chosen, as if it were variables."""
+        return self.tuned if self.specification is None else {**self.tuned, SPECIFICATION: self.specification}
 
     @property
     def told(self) -> str:
         """For people."""
-        setting = ", ".join(f"{name}={value}" for name, value in self.tuned.items())
+        setting = ", ".join(f"{name}={value}" for name, value in self.settings.items())
         return f"{self.kind.name} with {setting}" if setting else self.kind.name
 
 
@@ -81,11 +88,11 @@ def plan(
     Raises:
         InputFault: the image is not one that Dyno can run, or a type is not in the catalogue.
     """
-    choice = classify(spec.model, runtimes)
+    choices = choices_of(spec, runtimes)
     notes: list[str] = []
     named = spec.job_type is JobType.ADVANCED or bool(spec.supported_instance_types)
-    kinds = catalogue if named else _host_types(spec, catalogue, host, choice, notes)
-    found = drafts(spec, kinds, choice)
+    kinds = catalogue if named else _host_types(spec, catalogue, host, choices[None], notes)
+    found = drafts(spec, kinds, choices[None])
     existing = _existing(spec)
     limit = room_of(spec) or len(found)
     grid = searched(found, limit)
@@ -100,13 +107,23 @@ def plan(
     trials = (
         *existing,
         *(
-            trial_of(spec, choice, draft, index, endpoint_name(job_name, job_id, index))
+            trial_of(spec, choices, draft, index, endpoint_name(job_name, job_id, index))
             for index, draft in enumerate(tried, len(existing))
         ),
     )
     if not trials:
         notes.append("No instance type is left to try.")
     return Plan(trials, tuple(notes), tests + len(existing), len(found))
+
+
+def choices_of(spec: JobSpec, runtimes: Collection[str]) -> dict[str | None, ImageChoice]:
+    """What runs for each specification of a job; None: for its model.
+
+    Raises:
+        InputFault: as `classify`.
+    """
+    choices: dict[str | None, ImageChoice] = {None: classify(spec.model, runtimes)}
+    return choices | {name: classify(each.model, runtimes) for name, each in spec.specifications.items()}
 
 
 def _existing(spec: JobSpec) -> tuple[TrialSpec, ...]:
@@ -157,7 +174,7 @@ def points(grid: Sequence[Draft]) -> list[Point]:
             draft.kind.memory_mib,
             sum(accelerator.count for accelerator in draft.kind.accelerators),
             draft.kind.usd_per_hour if priced else None,
-            draft.tuned,
+            draft.settings,
         )
         for draft in grid
     ]
@@ -180,7 +197,7 @@ def drafts(spec: JobSpec, kinds: Mapping[str, InstanceType], choice: ImageChoice
     """
     if spec.job_type is JobType.ADVANCED:
         return [
-            Draft(_known(candidate.instance_type, kinds), tuned)
+            Draft(_known(candidate.instance_type, kinds), tuned, candidate.specification)
             for candidate in spec.candidates
             for tuned in _product(candidate.ranges)
         ]
@@ -266,11 +283,13 @@ def _known(name: str, kinds: Mapping[str, InstanceType]) -> InstanceType:
     return kind
 
 
-def trial_of(spec: JobSpec, choice: ImageChoice, draft: Draft, index: int, endpoint: str) -> TrialSpec:
+def trial_of(
+    spec: JobSpec, choices: Mapping[str | None, ImageChoice], draft: Draft, index: int, endpoint: str
+) -> TrialSpec:
     """The configuration as the trial `index`."""
-    environment = {**spec.model.environment, **draft.tuned}
-    trial = TrialSpec(index, endpoint, draft.kind, environment, draft.tuned)
-    if choice.kind is not ImageKind.SCRIPT:
+    environment = {**spec.deployed(draft.specification).model.environment, **draft.tuned}
+    trial = TrialSpec(index, endpoint, draft.kind, environment, draft.tuned, specification=draft.specification)
+    if choices[draft.specification].kind is not ImageKind.SCRIPT:
         return trial
     default = str(math.ceil(draft.kind.vcpus or 1))
     workers = environment.get(WORKERS_VARIABLE, default)

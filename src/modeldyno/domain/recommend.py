@@ -105,7 +105,7 @@ def deployments(measured: Iterable[tuple[Job, Sequence[Trial]]], most: int) -> t
     as they rank. Costs of two jobs are not compared: their payloads and limits may differ."""
     found: dict[tuple[str, frozenset[tuple[str, str]]], Recommendation] = {}
     for job, trials in measured:
-        for row in recommend(job, trials):
+        for row in recommend(job, [trial for trial in trials if trial.spec.specification is None]):
             found.setdefault((row.trial.spec.instance_type.name, frozenset(row.environment.items())), row)
         if len(found) >= most:
             break

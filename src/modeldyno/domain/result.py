@@ -101,6 +101,7 @@ def _trial(trial: Trial, windows: Sequence[Window]) -> Document:
     return {
         "index": trial.spec.index,
         "endpoint_name": trial.spec.endpoint_name,
+        "inference_specification": trial.spec.specification,
         "existing_endpoint": trial.spec.existing is not None,
         "instance_type": kind.name,
         "vcpus": kind.vcpus,

@@ -15,10 +15,10 @@ import numpy as np
 from modeldyno.domain.catalog import InstanceType
 from modeldyno.domain.errors import InputFault
 from modeldyno.domain.exploration import Observation, Prediction, predict, propose
-from modeldyno.domain.images import ImageChoice, classify
+from modeldyno.domain.images import ImageChoice
 from modeldyno.domain.job import Job, JobType
 from modeldyno.domain.names import endpoint_name
-from modeldyno.domain.plan import Draft, drafts, limit_of, points, room_of, searched, trial_of
+from modeldyno.domain.plan import Draft, choices_of, drafts, limit_of, points, room_of, searched, trial_of
 from modeldyno.domain.recommend import outcome_of
 from modeldyno.domain.trial import Trial, TrialSpec, TrialStatus
 
@@ -31,7 +31,7 @@ _OPEN = frozenset({TrialStatus.PENDING, TrialStatus.IN_PROGRESS})
 class _Search:
     """A job's grid and what was seen of it. `refused`: types that the host could not be."""
 
-    choice: ImageChoice
+    choices: Mapping[str | None, ImageChoice]
     grid: list[Draft]
     limit: int
     tried: frozenset[int]
@@ -60,7 +60,7 @@ def next_trial(
     if chosen is None:
         return None
     index, draft = len(trials), search.grid[free[chosen]]
-    return trial_of(job.spec, search.choice, draft, index, endpoint_name(job.name, job.id, index))
+    return trial_of(job.spec, search.choices, draft, index, endpoint_name(job.name, job.id, index))
 
 
 def untried_notes(
@@ -79,8 +79,8 @@ def _search_of(
     tried_kinds = {trial.spec.instance_type.name: trial.spec.instance_type for trial in own}
     named = spec.job_type is JobType.ADVANCED or bool(spec.supported_instance_types)
     try:
-        choice = classify(spec.model, runtimes)
-        found = drafts(spec, {**catalogue, **tried_kinds} if named else tried_kinds, choice)
+        choices = choices_of(spec, runtimes)
+        found = drafts(spec, {**catalogue, **tried_kinds} if named else tried_kinds, choices[None])
     except InputFault:  # the configuration of Dyno has changed: what was tried is what there is
         return None
     grid = searched(found, limit) if limit is not None else None
@@ -93,11 +93,11 @@ def _search_of(
     }
     refused = frozenset(trial.spec.instance_type.name for trial in ended.values() if _was_refused(trial))
     seen = [Observation(index, _cost(job, trial)) for index, trial in sorted(ended.items())]
-    return _Search(choice, grid, limit, frozenset(known), frozenset(known.keys() - ended.keys()), seen, refused)
+    return _Search(choices, grid, limit, frozenset(known), frozenset(known.keys() - ended.keys()), seen, refused)
 
 
 def _key(trial: Trial) -> tuple[str, frozenset[tuple[str, str]]]:
-    return Draft(trial.spec.instance_type, trial.spec.tuned).key
+    return Draft(trial.spec.instance_type, trial.spec.tuned, trial.spec.specification).key
 
 
 def _was_refused(trial: Trial) -> bool:

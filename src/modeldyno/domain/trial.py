@@ -33,6 +33,7 @@ class TrialSpec:
 
     `workers` is the effective number of worker processes where Dyno's own runtime decides it, else None. `existing`:
     the id of the endpoint that is measured instead of a server of the trial's own; `endpoint_name` is its name then.
+    `specification`: the additional inference specification of the package that is deployed.
     """
 
     index: int
@@ -42,6 +43,7 @@ class TrialSpec:
     tuned: dict[str, str] = field(default_factory=dict)
     workers: int | None = None
     existing: str | None = None
+    specification: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

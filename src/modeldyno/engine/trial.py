@@ -245,7 +245,7 @@ class TrialRun:
             tag=self._tag,
             spec=self._spec,
             placement=trial.placement,
-            source=job.spec.model,
+            source=job.spec.deployed(self._spec.specification).model,
             model_dir=material.model_dir,
             code_dir=material.code_dir,
             environment=self._spec.environment,
@@ -262,7 +262,7 @@ class TrialRun:
             also=urls[1:],
             payload_dir=material.payload_dir,
             content_type=payload.content_type,
-            accept=payload.accept,
+            accept=self._claim.job.spec.deployed(self._spec.specification).accept,
             seed=self._claim.job.spec.seed,
             timeout_seconds=self._parts.options.request_timeout_seconds,
             cores=placement.generator_cores if placement else (),
@@ -299,8 +299,10 @@ class TrialRun:
     def _told(self) -> str:
         if self._spec.existing is not None:
             return f"Measuring the endpoint {self._spec.endpoint_name} as it serves"
-        setting = "".join(f" {name}={value}" for name, value in self._spec.tuned.items())
-        return f"Deploying {self._spec.instance_type.name}{setting} as {self._spec.endpoint_name}"
+        spec = self._spec
+        setting = "".join(f" {name}={value}" for name, value in spec.tuned.items())
+        setting += f" of {spec.specification}" if spec.specification is not None else ""
+        return f"Deploying {spec.instance_type.name}{setting} as {self._spec.endpoint_name}"
 
 
 async def _obey(session: LoadSession, load: Users | Rate) -> None:

@@ -163,7 +163,7 @@ class Worker:
         """PENDING to IN_PROGRESS with its trials, or FAILED when there is nothing that could be tried."""
         try:
             planned = plan(job.spec, self._parts.catalogue, self._host, self._parts.runtimes, job.name, job.id)
-            await self._materials.of(job)
+            await self._materials.of(job, planned.trials[0].specification if planned.trials else None)
         except TrialFailure as fault:
             await self._finish(job, JobStatus.FAILED, fault.reason)
             return
@@ -245,7 +245,8 @@ class Worker:
         if claim.trial.attempt > MOST_ATTEMPTS:
             await self._give_up(claim)
             return
-        run = TrialRun(self._parts, claim, tag, self._site(claim), lambda: self._materials.of(claim.job))
+        specification = claim.trial.spec.specification
+        run = TrialRun(self._parts, claim, tag, self._site(claim), lambda: self._materials.of(claim.job, specification))
         task = asyncio.create_task(run.run(), name=str(tag))
         self._running[tag] = (claim, task)
         task.add_done_callback(lambda done: self._ended(tag, done))

@@ -98,6 +98,8 @@ def _check_container(context: Context, params: Shape) -> None:
         raise InvalidRequest("Provide either PrimaryContainer or Containers.")
     container = container_of(params)
     package = text(container, "ModelPackageName")
+    if package is None and "InferenceSpecificationName" in container:
+        raise InvalidRequest("InferenceSpecificationName names a specification of a package: provide ModelPackageName.")
     if package is not None:
         _check_package(context, container, find_package(context, package))
     elif "Image" not in container:
@@ -115,7 +117,8 @@ def _check_package(context: Context, container: Shape, package: Resource) -> Non
     approval = text(package.document, "ModelApprovalStatus")
     if package.version is not None and approval != "Approved":
         raise InvalidRequest(f"ModelPackage {package.arn} is {approval}: a model is made of an Approved version only.")
-    theirs, ours = source_of_package(package).environment, strings(container, "Environment")
+    source = source_of_package(package, text(container, "InferenceSpecificationName"))
+    theirs, ours = source.environment, strings(container, "Environment")
     if theirs and ours:
         raise InvalidRequest(
             f"Environment variable map cannot be specified both at Model Package {_told(theirs)} "

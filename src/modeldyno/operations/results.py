@@ -22,7 +22,7 @@ def recommendation_shape(row: Recommendation) -> Shape:
         "RecommendationId": row.id,
         "Metrics": _metrics(row.outcome),
         "EndpointConfiguration": _endpoint(row.trial, row.outcome.instance_count),
-        "ModelConfiguration": _model(row.environment),
+        "ModelConfiguration": _model(row.trial, row.environment),
         "InvocationStartTime": row.started_at,
         "InvocationEndTime": row.ended_at,
     }
@@ -44,7 +44,7 @@ def step_shape(job: Job, trial: Trial) -> Shape:
         "Status": str(trial.status),
         "InferenceBenchmark": {
             **_of_benchmark(job, trial, outcome),
-            "ModelConfiguration": _model({**effective, **trial.spec.tuned}),
+            "ModelConfiguration": _model(trial, {**effective, **trial.spec.tuned}),
             "FailureReason": _failure(trial),
             "InvocationStartTime": result.load_started_at if result else None,
             "InvocationEndTime": result.load_ended_at if result else None,
@@ -96,7 +96,10 @@ def _endpoint(trial: Trial, instance_count: int) -> Shape:
     }
 
 
-def _model(environment: dict[str, str]) -> Shape:
+def _model(trial: Trial, environment: dict[str, str]) -> Shape:
     """Clients of AWS read EnvironmentParameters unconditionally, so it is always there, if need be empty."""
     rows = [{"Key": key, "ValueType": "string", "Value": value} for key, value in environment.items()]
-    return {"EnvironmentParameters": rows[:_MAX_PARAMETERS]}
+    return {
+        "InferenceSpecificationName": trial.spec.specification,
+        "EnvironmentParameters": rows[:_MAX_PARAMETERS],
+    }

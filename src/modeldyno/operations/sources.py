@@ -76,7 +76,7 @@ def source_of_model(context: Context, model: Resource) -> Source:
     container = container_of(model.document)
     package = text(container, "ModelPackageName")
     if package is not None:
-        source = source_of_package(find_package(context, package))
+        source = source_of_package(find_package(context, package), text(container, "InferenceSpecificationName"))
         environment = {**source.environment, **strings(container, "Environment")}
         return replace(source, place="ContainerConfig", environment=environment)
     return Source(
@@ -87,20 +87,44 @@ def source_of_model(context: Context, model: Resource) -> Source:
     )
 
 
+def overridden(source: Source, container: Shape) -> Source:
+    """The source with what ContainerConfig tells otherwise.
+
+    **Source:** "The fields specified in ContainerConfig override the corresponding fields in the model package"
+    (botocore, RecommendationJobContainerConfig).
+    """
+    payload = struct(container, "PayloadConfig")
+    return Source(
+        place=source.place,
+        image=source.image,
+        model_data_url=source.model_data_url,
+        environment=source.environment,
+        domain=text(container, "Domain") or source.domain,
+        task=text(container, "Task") or source.task,
+        framework=text(container, "Framework") or source.framework,
+        framework_version=text(container, "FrameworkVersion") or source.framework_version,
+        payload_url=text(payload, "SamplePayloadUrl") or source.payload_url,
+        content_types=texts(payload, "SupportedContentTypes") or source.content_types,
+        response_types=texts(container, "SupportedResponseMIMETypes") or source.response_types,
+        instance_types=tuple(dict.fromkeys(texts(container, "SupportedInstanceTypes") or source.instance_types)),
+        notes=source.notes,
+    )
+
+
 def container_of(document: Shape) -> Shape:
     """The one container of a model's request; empty when it has none."""
     return struct(document, "PrimaryContainer") or next(iter(structs(document, "Containers")), {})
 
 
-def source_of_package(package: Resource) -> Source:
-    """What a package runs.
+def source_of_package(package: Resource, specification_name: str | None = None) -> Source:
+    """What a package runs: its own inference specification, or the additional one of that name.
 
     Raises:
         UnsupportedRequest: its container asks for what Dyno does not do.
-        InvalidRequest: it has no inference specification.
+        InvalidRequest: it has no such inference specification.
     """
     document = package.document
-    specification = struct(document, "InferenceSpecification")
+    specification = _specification(package, specification_name)
     containers = structs(specification, "Containers")
     if not containers:
         raise InvalidRequest(f"ModelPackage {package.arn} has no InferenceSpecification.")
@@ -127,6 +151,19 @@ def source_of_package(package: Resource) -> Source:
         instance_types=texts(specification, "SupportedRealtimeInferenceInstanceTypes"),
         notes=_effectless(container),
     )
+
+
+def _specification(package: Resource, specification_name: str | None) -> Shape:
+    if specification_name is None:
+        return struct(package.document, "InferenceSpecification")
+    additional = structs(package.document, "AdditionalInferenceSpecifications")
+    known = {name(each, "Name"): each for each in additional}
+    if specification_name not in known:
+        told = f"has {', '.join(known)}" if known else "has none"
+        raise InvalidRequest(
+            f"ModelPackage {package.arn} has no additional inference specification {specification_name}; it {told}."
+        )
+    return known[specification_name]
 
 
 def model_source(context: Context, source: Source, model_name: str | None, package_arn: str | None) -> ModelSource:

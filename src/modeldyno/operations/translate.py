@@ -24,10 +24,12 @@ from modeldyno.operations.sources import (
     find_model,
     find_package,
     model_source,
+    overridden,
     require_s3,
     source_of_model,
     source_of_package,
 )
+from modeldyno.operations.specifications import additional_specifications
 from modeldyno.operations.unsupported import EFFECTLESS
 
 _VARIABLE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
@@ -54,7 +56,7 @@ def job_spec(context: Context, params: Shape) -> Translation:
     config = struct(params, "InputConfig")
     model_name, package_arn = text(config, "ModelName"), text(config, "ModelPackageVersionArn")
     source, registered_arn = _source(context, model_name, package_arn)
-    source = _overridden(source, struct(config, "ContainerConfig"))
+    source = overridden(source, struct(config, "ContainerConfig"))
     job_type = JobType(name(params, "JobType"))
     problems = [*_missing(source), *_type_problems(context, job_type, config, source)]
     traffic = _traffic(struct(config, "TrafficPattern"), problems)
@@ -62,6 +64,9 @@ def job_spec(context: Context, params: Shape) -> Translation:
     rules = _rules(struct(params, "StoppingConditions"), problems)
     endpoint = existing_endpoint(context, job_type, config, problems)
     candidates = _candidates(config, source, problems) if job_type is JobType.ADVANCED else ()
+    names = {one.specification for one in candidates if one.specification is not None}
+    sent = next(iter(source.content_types), None)
+    specifications = additional_specifications(context, config, names, sent, problems)
     if problems:
         raise InvalidRequest(problems)
     if context.documented_limits and traffic:
@@ -80,6 +85,7 @@ def job_spec(context: Context, params: Shape) -> Translation:
         duration_seconds=integer(config, "JobDurationInSeconds"),
         seed=context.entropy.seed(),
         endpoint=endpoint,
+        specifications=specifications,
     )
     return Translation(spec, (*source.notes, *_effectless(config)))
 
@@ -93,30 +99,6 @@ def _source(context: Context, model_name: str | None, package_arn: str | None) -
         package = find_package(context, package_arn)
         return source_of_package(package), package.arn
     raise InvalidRequest("Provide either a model package ARN or a model name.")
-
-
-def _overridden(source: Source, container: Shape) -> Source:
-    """The source with what ContainerConfig tells otherwise.
-
-    **Source:** "The fields specified in ContainerConfig override the corresponding fields in the model package"
-    (botocore, RecommendationJobContainerConfig).
-    """
-    payload = struct(container, "PayloadConfig")
-    return Source(
-        place=source.place,
-        image=source.image,
-        model_data_url=source.model_data_url,
-        environment=source.environment,
-        domain=text(container, "Domain") or source.domain,
-        task=text(container, "Task") or source.task,
-        framework=text(container, "Framework") or source.framework,
-        framework_version=text(container, "FrameworkVersion") or source.framework_version,
-        payload_url=text(payload, "SamplePayloadUrl") or source.payload_url,
-        content_types=texts(payload, "SupportedContentTypes") or source.content_types,
-        response_types=texts(container, "SupportedResponseMIMETypes") or source.response_types,
-        instance_types=tuple(dict.fromkeys(texts(container, "SupportedInstanceTypes") or source.instance_types)),
-        notes=source.notes,
-    )
 
 
 def _missing(source: Source) -> list[str]:
@@ -234,7 +216,8 @@ def _candidates(config: Shape, source: Source, problems: list[str]) -> tuple[Can
             problems.append(f"Specify `InstanceType` in EndpointConfiguration {place}. `InstanceType` is mandatory.")
             continue
         ranges = struct(configuration, "EnvironmentParameterRanges")
-        found.append(Candidate(kind, _ranges(structs(ranges, "CategoricalParameterRanges"), place, problems)))
+        values = _ranges(structs(ranges, "CategoricalParameterRanges"), place, problems)
+        found.append(Candidate(kind, values, text(configuration, "InferenceSpecificationName")))
     return tuple(found)
 
 

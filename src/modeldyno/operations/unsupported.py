@@ -16,7 +16,6 @@ from modeldyno.operations.shapes import Shape
 from modeldyno.operations.unsupported_hosting import HOSTING_ACCEPTED, HOSTING_EFFECTLESS, HOSTING_REFUSED
 from modeldyno.operations.unsupported_services import SERVICES_ACCEPTED, SERVICES_EFFECTLESS, SERVICES_REFUSED
 
-_SPECIFICATION = Refusal("only a package's InferenceSpecification is measured, not additional ones")
 _UNPACKED = Refusal("a model must be a single tar.gz object (S3Object, Gzip)")
 _PIPELINE = Refusal("inference pipelines and multi-container models are not supported")
 _MARKETPLACE = Refusal("there is no Marketplace here")
@@ -35,7 +34,14 @@ _MODEL_DATA = (
     "ModelDataSource.S3DataSource.ModelAccessConfig.*",
     "Environment.*",
 )
-_CONTAINER = (*_MODEL_DATA, "ImageConfig", "ImageConfig.RepositoryAccessMode", "Mode", "ModelPackageName")
+_CONTAINER = (
+    *_MODEL_DATA,
+    "ImageConfig",
+    "ImageConfig.RepositoryAccessMode",
+    "Mode",
+    "ModelPackageName",
+    "InferenceSpecificationName",
+)
 _CONTAINER_REFUSED = {
     "ImageConfig.RepositoryAccessMode": Refusal("images are not pulled", frozenset({"Vpc"})),
     "ImageConfig.RepositoryAuthConfig": Refusal("images are not pulled"),
@@ -48,7 +54,6 @@ _CONTAINER_REFUSED = {
     "ModelDataSource.S3DataSource.ETag": Refusal("entity tags are not compared"),
     "ModelDataSource.S3DataSource.ManifestEtag": Refusal("manifests are not read"),
     "AdditionalModelDataSources": Refusal("additional model data is not mounted"),
-    "InferenceSpecificationName": _SPECIFICATION,
     "ContainerMetricsConfig": Refusal("a container's own metrics are not scraped"),
 }
 
@@ -95,6 +100,7 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
         "InputConfig.Endpoints[].EndpointName",
         "InputConfig.EndpointConfigurations",
         "InputConfig.EndpointConfigurations[].InstanceType",
+        "InputConfig.EndpointConfigurations[].InferenceSpecificationName",
         "InputConfig.EndpointConfigurations[].EnvironmentParameterRanges",
         "InputConfig.EndpointConfigurations[].EnvironmentParameterRanges.CategoricalParameterRanges",
         "InputConfig.EndpointConfigurations[].EnvironmentParameterRanges.CategoricalParameterRanges[].Name",
@@ -203,7 +209,6 @@ REFUSED: dict[str, dict[str, Refusal]] = {
         "InputConfig.VpcConfig": VPC,
         "InputConfig.VolumeKmsKeyId": KMS,
         "InputConfig.EndpointConfigurations[].ServerlessConfig": SERVERLESS,
-        "InputConfig.EndpointConfigurations[].InferenceSpecificationName": _SPECIFICATION,
         "InputConfig.ContainerConfig.SupportedEndpointType": Refusal(SERVERLESS.reason, frozenset({"Serverless"})),
         "InputConfig.ContainerConfig.DataInputConfig": Refusal("models are not compiled with Neo"),
         "OutputConfig.KmsKeyId": KMS,

@@ -214,6 +214,8 @@ def plural(number: int, noun: str) -> str:
 def configuration(trial: Document) -> str:
     """A trial's configuration on one line: its type and the settings it was given."""
     words = settings(trial["environment"])
+    if (specification := trial.get("inference_specification")) is not None:
+        words = f"{specification} · {words}" if words else str(specification)
     if trial.get("existing_endpoint"):
         return f"the endpoint {trial['endpoint_name']}"
     return f"{trial['instance_type']} · {words}" if words else str(trial["instance_type"])

@@ -269,10 +269,6 @@ def test_an_image_that_cannot_run_is_refused_at_once(call, default_job):
             ),
             r"InputConfig.EndpointConfigurations\[\].ServerlessConfig",
         ),
-        (
-            change("InputConfig.EndpointConfigurations.0.InferenceSpecificationName", "other"),
-            r"InputConfig.EndpointConfigurations\[\].InferenceSpecificationName",
-        ),
         (change("InputConfig.ContainerConfig.DataInputConfig", "{}"), "InputConfig.ContainerConfig.DataInputConfig"),
         (
             change("InputConfig.ContainerConfig.SupportedEndpointType", "Serverless"),
