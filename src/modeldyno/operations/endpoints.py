@@ -64,7 +64,11 @@ def new_endpoint(context: Context, endpoint_name: str, spec: FleetSpec) -> Endpo
 def describe(context: Context, params: Shape) -> Shape:
     """What serves, and what is on its way."""
     endpoint = find_endpoint(context, name(params, "EndpointName"))
-    servers = [one for one in context.store.servers() if one.endpoint_id == endpoint.id]
+    return endpoint_shape(endpoint, [one for one in context.store.servers() if one.endpoint_id == endpoint.id])
+
+
+def endpoint_shape(endpoint: Endpoint, servers: Sequence[Server]) -> Shape:
+    """An endpoint with what serves, and what is on its way."""
     fleet = endpoint.fleet
     return {
         "EndpointName": endpoint.name,

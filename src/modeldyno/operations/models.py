@@ -48,6 +48,11 @@ def create(context: Context, params: Shape) -> Shape:
 def describe(context: Context, params: Shape) -> Shape:
     """The request as it was, and where it would run best as far as it was measured here."""
     model = find_model(context, name(params, "ModelName"))
+    return {**model_shape(model), "DeploymentRecommendation": deployment_recommendation(context, model)}
+
+
+def model_shape(model: Resource) -> Shape:
+    """A model as it was sent, with what is the same for all."""
     document = dict(model.document)
     if "PrimaryContainer" in document:
         document["PrimaryContainer"] = _container_shape(struct(document, "PrimaryContainer"))
@@ -58,7 +63,6 @@ def describe(context: Context, params: Shape) -> Shape:
         **document,
         "ModelArn": model.arn,
         "CreationTime": model.created_at,
-        "DeploymentRecommendation": deployment_recommendation(context, model),
     }
 
 

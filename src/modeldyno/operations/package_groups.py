@@ -39,7 +39,12 @@ def create(context: Context, params: Shape) -> Shape:
 
 def describe(context: Context, params: Shape) -> Shape:
     """The group. Nobody is known to have created it: requests are not authenticated."""
-    return {**_summary(find_group(context, name(params, "ModelPackageGroupName"))), "CreatedBy": {}}
+    return group_shape(find_group(context, name(params, "ModelPackageGroupName")))
+
+
+def group_shape(group: Resource) -> Shape:
+    """A group; nobody is known to have created it."""
+    return {**_summary(group), "CreatedBy": {}}
 
 
 def list_groups(context: Context, params: Shape) -> Shape:

@@ -63,10 +63,15 @@ def create(context: Context, params: Shape) -> Shape:
 
 def describe(context: Context, params: Shape) -> Shape:
     """The request as it was, and what updates made of it. Assumption A-0025."""
-    package = find_package(context, name(params, "ModelPackageName"))
+    described = package_shape(find_package(context, name(params, "ModelPackageName")))
+    if text(params, "IncludedData") == "MetadataOnly" and "ModelCard" in described:
+        described["ModelCard"] = without(struct(described, "ModelCard"), "ModelCardContent")
+    return described
+
+
+def package_shape(package: Resource) -> Shape:
+    """A package as it was sent and updated, and where it stands."""
     document = without(package.document, "ClientToken", "ModelPackageName", "ModelPackageGroupName")
-    if text(params, "IncludedData") == "MetadataOnly" and "ModelCard" in document:
-        document["ModelCard"] = without(struct(document, "ModelCard"), "ModelCardContent")
     return {
         "CertifyForMarketplace": False,
         **document,

@@ -12,11 +12,13 @@ from modeldyno.operations import (
     experiments,
     identity,
     logs,
+    model_metadata,
     models,
     package_groups,
     packages,
     recommendations,
     scaling,
+    search,
     tags,
 )
 from modeldyno.operations.context import Context
@@ -80,6 +82,8 @@ _HANDLERS: dict[str, Handler] = {
     "StopInferenceExperiment": experiments.stop,
     "DeleteInferenceExperiment": experiments.delete,
     "ListInferenceExperiments": experiments.list_experiments,
+    "Search": search.search,
+    "ListModelMetadata": model_metadata.list_metadata,
     "AddTags": tags.add,
     "ListTags": tags.list_tags,
     "DeleteTags": tags.delete,
@@ -104,6 +108,9 @@ _ALSO_MISSING = {
     "recommended by a guess.",
     "CreateModelPackage": "A SourceUri that is an ARN is refused. Any InferenceSpecification is stored; when a model "
     f"or a job uses it, there is one container at most, and of its members: {missing_of(PACKAGE_CONTAINER)}",
+    "Search": f"Resource is one of {', '.join(search.RESOURCES)}; others are refused by name.",
+    "ListModelMetadata": "Lists the models that packages and jobs of this installation name as NearestModelName: AWS's "
+    "own list of benchmarked models is not published.",
     "UpdateModelPackage": "A SourceUri that is an ARN is refused.",
 }
 

@@ -22,7 +22,7 @@ def add(context: Context, params: Shape) -> Shape:
         together = context.store.set_tags(arn, new_tags(params), MAX_TAGS)
     except LimitExceeded as error:
         raise InvalidRequest(str(error)) from None
-    return {"Tags": _shapes(together)}
+    return {"Tags": tag_shapes(together)}
 
 
 def list_tags(context: Context, params: Shape) -> Shape:
@@ -32,7 +32,7 @@ def list_tags(context: Context, params: Shape) -> Shape:
     left = {key: value for key, value in tags.items() if after is None or key > str(after.value)}
     shown = dict(list(left.items())[: integer(params, "MaxResults") or PAGE])
     cursor = Cursor(list(shown)[-1], 0) if len(left) > len(shown) else None
-    return {"Tags": _shapes(shown), "NextToken": write_token(context, "ListTags", params, cursor)}
+    return {"Tags": tag_shapes(shown), "NextToken": write_token(context, "ListTags", params, cursor)}
 
 
 def delete(context: Context, params: Shape) -> Shape:
@@ -82,5 +82,6 @@ def _exists(context: Context, type_: str, resource_name: str) -> bool:
     return True
 
 
-def _shapes(tags: dict[str, str]) -> list[Shape]:
+def tag_shapes(tags: dict[str, str]) -> list[Shape]:
+    """Tags in the wire's shape."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]

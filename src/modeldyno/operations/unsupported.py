@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modeldyno.domain.errors import UnsupportedRequest
-from modeldyno.operations.refusals import KMS, NO_ISOLATION, SERVERLESS, VPC, Refusal
+from modeldyno.operations.refusals import KMS, NESTED, NO_ISOLATION, SERVERLESS, VPC, Refusal
 from modeldyno.operations.shapes import Shape
 from modeldyno.operations.unsupported_hosting import HOSTING_ACCEPTED, HOSTING_EFFECTLESS, HOSTING_REFUSED
 from modeldyno.operations.unsupported_services import SERVICES_ACCEPTED, SERVICES_EFFECTLESS, SERVICES_REFUSED
@@ -188,6 +188,19 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
     ),
     "ListModelPackages": (*_LIST, "ModelApprovalStatus", "ModelPackageGroupName", "ModelPackageType"),
     "DeleteModelPackage": ("ModelPackageName",),
+    "Search": (
+        "Resource",
+        "SearchExpression",
+        "SearchExpression.Filters.*",
+        "SearchExpression.SubExpressions.*",
+        "SearchExpression.Operator",
+        "SortBy",
+        "SortOrder",
+        "NextToken",
+        "MaxResults",
+        "CrossAccountFilterOption",
+    ),
+    "ListModelMetadata": ("SearchExpression.*", "NextToken", "MaxResults"),
     "AddTags": ("ResourceArn", "Tags.*"),
     "ListTags": ("ResourceArn", "NextToken", "MaxResults"),
     "DeleteTags": ("ResourceArn", "TagKeys"),
@@ -224,6 +237,11 @@ REFUSED: dict[str, dict[str, Refusal]] = {
     "CreateModelPackageGroup": {"ManagedConfiguration": _STORAGE},
     "ListModelPackageGroups": {
         "CrossAccountFilterOption": Refusal("there is one account", frozenset({"CrossAccount"})),
+    },
+    "Search": {
+        "SearchExpression.NestedFilters": NESTED,
+        "CrossAccountFilterOption": Refusal("there is one account", frozenset({"CrossAccount"})),
+        "VisibilityConditions": Refusal("whoever may call sees every resource"),
     },
     "CreateModelPackage": {
         "ValidationSpecification": Refusal("validation jobs are not run"),
