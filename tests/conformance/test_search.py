@@ -184,10 +184,13 @@ def test_what_cannot_be_searched_is_refused_by_name(
 
 
 def test_more_than_fifty_conditions_are_too_many(groups: Any, refused: Callable[..., str]) -> None:
-    one = {"Filters": [where(NAME, "Equals", "a")] * 20}
-    expression = {"SubExpressions": [one, one, one]}
-    told = refused("ValidationException", groups.search, Resource="ModelPackageGroup", SearchExpression=expression)
-    assert told == "The SearchExpression has 63 conditions; 50 are allowed."
+    wide: dict[str, Any] = {"SubExpressions": [{"Filters": [where(NAME, "Equals", "a")] * 20}] * 3}
+    deep: dict[str, Any] = {"Filters": [where(NAME, "Equals", "a")]}
+    for _ in range(60):
+        deep = {"SubExpressions": [deep]}
+    for expression in (wide, deep):
+        told = refused("ValidationException", groups.search, Resource="ModelPackageGroup", SearchExpression=expression)
+        assert told == "The SearchExpression has more than 50 conditions, all levels together."
 
 
 def test_a_token_goes_on_with_its_own_search_only(groups: Any, refused: Callable[..., str]) -> None:

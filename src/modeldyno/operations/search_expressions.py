@@ -72,8 +72,6 @@ def matcher(resource: str, params: Shape) -> Matches:
         return lambda record: True
     conditions: list[str] = []
     made = _expression(resource, struct(params, "SearchExpression"), conditions)
-    if len(conditions) > _MOST_CONDITIONS:
-        raise InvalidRequest(f"The SearchExpression has {len(conditions)} conditions; {_MOST_CONDITIONS} are allowed.")
     if conditions.count("Contains") > 1:
         raise InvalidRequest("'CONTAINS' operator usage limit of 1 exceeded.")
     return made
@@ -85,6 +83,8 @@ def _expression(resource: str, expression: Shape, conditions: list[str]) -> Matc
     filters, below = structs(expression, "Filters"), structs(expression, "SubExpressions")
     if not filters and not below:
         raise InvalidRequest("A SearchExpression needs at least one of Filters and SubExpressions.")
+    if len(conditions) + len(filters) + len(below) > _MOST_CONDITIONS:
+        raise InvalidRequest(f"The SearchExpression has more than {_MOST_CONDITIONS} conditions, all levels together.")
     parts = [_filter(resource, one, conditions) for one in filters]
     for one in below:
         conditions.append("SubExpression")
