@@ -4,7 +4,8 @@ import pytest
 
 from modeldyno.domain.catalog import Accelerator, InstanceType
 from modeldyno.domain.errors import HostCannot
-from modeldyno.domain.host import Cgroup, Host, cannot_be, place
+from modeldyno.domain.host import Cgroup, Host, cannot_be, place, place_at
+from modeldyno.domain.trial import Placement
 
 
 def host(cores: int, memory_mib: int = 16_000) -> Host:
@@ -74,3 +75,23 @@ def test_trials_side_by_side_do_not_take_more_memory_than_there_is() -> None:
     assert first is not None
     assert place(kind(1, 10_000), host(4), [first]) is None
     assert place(kind(1, 6_000), host(4), [first]) is not None
+
+
+def test_servers_that_run_already_are_measured_where_they_are_and_no_trial_shares_their_cores() -> None:
+    first = Placement((1,), 1024)
+    both = place_at([first, Placement((1, 3), 2048)], host(4), [])
+    assert both == Placement((1, 3), 3072, None, (0,))
+    assert place_at([first], host(4), [both]) is None
+    assert place_at([first], host(4), [Placement((2,), None)]) == Placement((1,), 1024, None, (0,))
+    beside = place(kind(1), host(4), [both])
+    assert beside is not None
+    assert beside.cores == (2,)
+
+
+def test_servers_on_the_generators_core_are_measured_alone_and_flagged() -> None:
+    everywhere = [Placement((0, 1), None)]
+    placed = place_at(everywhere, host(4), [])
+    assert placed is not None
+    assert placed.fills_host
+    assert place_at(everywhere, host(4), [Placement((3,), None)]) is None
+    assert place(kind(1), host(4), [placed]) is None

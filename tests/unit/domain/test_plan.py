@@ -1,12 +1,17 @@
 """Which trials a job becomes."""
 
+from dataclasses import replace
+
 import pytest
 
 from modeldyno.domain.catalog import Catalogue, InstanceType
 from modeldyno.domain.host import Cgroup, Host
-from modeldyno.domain.job import Candidate, JobSpec, JobType
+from modeldyno.domain.job import Candidate, ExistingEndpoint, JobSpec, JobStatus, JobType, Specification
+from modeldyno.domain.model import ModelSource
 from modeldyno.domain.plan import Plan, plan
-from tests.unit.domain.builders import a_spec, a_type
+from modeldyno.domain.search import next_trial
+from modeldyno.domain.trial import Trial, TrialSpec, TrialStatus
+from tests.unit.domain.builders import a_job, a_spec, a_trial, a_type
 
 HOST = Host("h", (0, 1), 16_000, "x86_64", Cgroup.V1, root=True)
 WORKERS = "SAGEMAKER_MODEL_SERVER_WORKERS"
@@ -118,6 +123,51 @@ def test_a_host_with_more_types_than_tests_tries_the_cheapest_and_says_which_it_
     result = planned(a_spec(max_tests=4), *kinds)
     assert {name for name, _ in told(result)} == {"t1", "t2", "t3", "t4"}
     assert "t5 was not tried: the job is limited to 4 tests, of 4 types, cheapest first." in result.notes
+
+
+def test_an_endpoint_that_is_there_comes_first_and_takes_one_of_the_tests() -> None:
+    kinds = [a_type("one", 1), a_type("two", 2)]
+    existing = ExistingEndpoint("live", "e1", "main", kinds[1], 2, {"A": "b"})
+    spec = a_spec(supported_instance_types=("one", "two"), max_tests=4, endpoint=existing)
+    result = planned(spec, *kinds)
+    first, *rest = result.trials
+    assert (first.index, first.endpoint_name, first.existing, first.instance_type) == (0, "live", "e1", kinds[1])
+    assert first.environment == {"A": "b"}
+    assert [trial.existing for trial in rest] == [None] * len(rest)
+    assert (result.tests, result.configurations) == (4, 4)
+    assert [trial.index for trial in result.trials] == list(range(len(result.trials)))
+
+
+def test_the_search_beside_an_endpoint_spends_what_the_endpoint_leaves() -> None:
+    kinds = [a_type("one", 1), a_type("two", 2)]
+    existing = ExistingEndpoint("live", "e1", "main", kinds[0])
+    spec = a_spec(supported_instance_types=("one", "two"), max_tests=4, endpoint=existing)
+    job = a_job(spec, status=JobStatus.IN_PROGRESS)
+    done = [ended(trial, 6000.0 / (1 + trial.index)) for trial in planned(spec, *kinds).trials]
+    assert len(done) == 3  # the endpoint, and each type once
+    chosen = next_trial(job, done, {kind.name: kind for kind in kinds}, ())
+    assert chosen is not None
+    assert (chosen.index, chosen.existing) == (3, None)
+    done.append(ended(chosen, 1000.0))
+    assert len({(trial.spec.instance_type.name, *sorted(trial.spec.tuned.items())) for trial in done[1:]}) == 3
+    assert next_trial(job, done, {kind.name: kind for kind in kinds}, ()) is None
+
+
+def ended(spec: TrialSpec, per_minute: float) -> Trial:
+    return replace(a_trial(spec.index, spec.instance_type, per_minute), spec=spec, status=TrialStatus.COMPLETED)
+
+
+def test_specifications_are_configurations_of_their_own() -> None:
+    small = ModelSource("acme/server:1", "s3://b/small.tar.gz", {"SIZE": "small"})
+    spec = a_spec(
+        JobType.ADVANCED,
+        candidates=(Candidate("one"), Candidate("one", {"A": ("1",)}, "small")),
+        specifications={"small": Specification(small)},
+    )
+    own, additional = planned(spec, a_type("one")).trials
+    assert (own.specification, additional.specification) == (None, "small")
+    assert additional.environment == {"SIZE": "small", "A": "1"}
+    assert (own.workers, additional.workers) == (1, None)  # of Dyno's own runtime, and of another
 
 
 def test_endpoint_names_differ_and_carry_the_job() -> None:

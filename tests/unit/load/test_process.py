@@ -74,6 +74,16 @@ async def test_every_answered_invocation_is_counted_once(tmp_path, target):
     assert {kind for window in windows for kind in window.failed} == {"http_500"}
 
 
+async def test_connections_are_opened_at_every_server_in_turn(tmp_path, target):
+    one, other = tmp_path / "one", tmp_path / "other"
+    with truth_server(one, "--service-ms", "10") as first, truth_server(other, "--service-ms", "10") as second:
+        async with ProcessGenerator(window_seconds=0.2).drive(target(first, also=(second,))) as session:
+            await session.set_users(4)
+            await take(session, 5)
+    counts = [len(read_record(record)) for record in (one, other)]
+    assert min(counts) > 0.8 * max(counts) > 20
+
+
 async def test_a_reported_latency_is_the_time_the_server_took(tmp_path, target):
     record = tmp_path / "record"
     with truth_server(record, "--workers", "1", "--service-ms", "100") as url:

@@ -121,3 +121,13 @@ def test_every_trial_is_a_row_with_empty_cells_for_what_is_not_known(result: Res
     assert rows[3]["cost_per_inference_usd"] is None
     assert rows[4]["status"] == "FAILED"
     assert rows[4]["capacity_per_minute"] is None
+
+
+def test_an_endpoint_that_was_there_already_is_told_apart_from_the_ranking(result: Result) -> None:
+    trial = result["trials"][0] | {"index": 99, "existing_endpoint": True, "endpoint_name": "live"}
+    trial["flags"] = {"live_traffic": "measured at a live endpoint"}
+    view = shown(results_view(result | {"trials": [*result["trials"], trial]}))
+    assert "The endpoint as it serves" in view
+    assert "live: " in view
+    assert "the endpoint live: Measured at a live endpoint." in view
+    assert "The endpoint as it serves" not in shown(results_view(result))
