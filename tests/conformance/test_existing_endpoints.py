@@ -86,6 +86,11 @@ def test_what_an_endpoint_has_shown_stands_beside_the_recommendations(
         "InitialInstanceCount": 2,
     }
     assert all("EndpointMetrics" not in step["InferenceBenchmark"] for step in steps[1:])
+    scaling = sagemaker.get_scaling_configuration_recommendation(
+        InferenceRecommendationsJobName="job", EndpointName="live", TargetCpuUtilizationPerCore=25
+    )
+    # 187.5% of the 4 cores of both instances: 46.875% of a core at 617.45 a minute and instance
+    assert scaling["Metric"]["InvocationsPerInstance"] == 329
 
 
 def test_an_advanced_job_takes_an_endpoint_beside_configurations_or_alone(

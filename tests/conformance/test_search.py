@@ -142,6 +142,15 @@ def test_models_are_told_with_their_endpoints(sagemaker: Any, model: str) -> Non
         "Results"
     ]
     assert (found["Endpoint"]["EndpointName"], found["Endpoint"]["EndpointStatus"]) == ("live", "Creating")
+    sagemaker.add_tags(ResourceArn=found["Endpoint"]["EndpointArn"], Tags=[{"Key": "stage", "Value": "live"}])
+    tagged = {"SubExpressions": [{"Filters": [where("Tags.stage", "Equals", "live")]}]}
+    (found,) = sagemaker.search(Resource="Endpoint", SearchExpression=tagged)["Results"]
+    assert found["Endpoint"]["Tags"] == [{"Key": "stage", "Value": "live"}, {"Key": "team", "Value": "a"}]
+    model_arn = sagemaker.describe_model(ModelName=model)["ModelArn"]
+    sagemaker.add_tags(ResourceArn=model_arn, Tags=[{"Key": "team", "Value": "m"}])
+    by_tag = {"Filters": [where("Tags.team", "Equals", "m")]}
+    (found,) = sagemaker.search(Resource="Model", SearchExpression=by_tag)["Results"]
+    assert found["Model"]["Model"]["Tags"] == [{"Key": "team", "Value": "m"}]
     unserved = {"Filters": [where("Endpoints", "NotExists")]}
     (found,) = sagemaker.search(Resource="Model", SearchExpression=unserved)["Results"]
     assert found["Model"]["Model"]["ModelName"] == "other"

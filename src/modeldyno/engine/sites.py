@@ -118,9 +118,9 @@ class LivingEndpoint:
         try:
             endpoint = await asyncio.to_thread(self._parts.store.endpoint, self._region, self._name)
         except ResourceNotFound:
-            raise InputFault(f"The endpoint {self._name} was deleted before it was measured.") from None
+            raise InputFault(f"The endpoint {self._name} was deleted.") from None
         if endpoint.id != self._asked.id:
-            raise InputFault(f"The endpoint {self._name} was deleted before it was measured; there is another now.")
+            raise InputFault(f"The endpoint {self._name} was deleted; there is another of that name now.")
         if endpoint.status is not EndpointStatus.IN_SERVICE:
             raise InputFault(
                 f"The endpoint {self._name} can be measured while it is InService; it is {endpoint.status}."

@@ -39,7 +39,7 @@ def recommend_scaling(context: Context, params: Shape) -> Shape:
     benchmark, operating = _operating(context, job, trial, target)
     fewest, highest = instances_between(operating, least, most)
     return {
-        **{member: params.get(member) for member in params},
+        **params,
         "TargetCpuUtilizationPerCore": target,
         "Metric": {
             "InvocationsPerInstance": operating.per_minute,

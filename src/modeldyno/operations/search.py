@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modeldyno.domain.errors import UnsupportedRequest
@@ -14,8 +14,8 @@ from modeldyno.operations.models import model_shape
 from modeldyno.operations.package_groups import group_shape
 from modeldyno.operations.packages import package_shape
 from modeldyno.operations.pagination import slice_page
-from modeldyno.operations.search_expressions import Property, matcher, property_of
-from modeldyno.operations.shapes import Shape, name, text
+from modeldyno.operations.search_expressions import Property, matcher, property_of, reads_tags
+from modeldyno.operations.shapes import Shape, name, struct, text
 from modeldyno.operations.tags import tag_shapes
 from modeldyno.operations.unsupported import refuse_unsupported
 from modeldyno.wire.service import service
@@ -25,10 +25,21 @@ _PAGE = 500  # resources read at once
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """A resource as Search tells it. `modified_at`: what is sorted by where nothing else is asked for."""
+    """A resource as Search tells it, without its tags. `modified_at`: what is sorted by where nothing else is asked.
+    `within`: the member that the tags stand in; None: the record itself."""
 
     shape: Shape
+    arn: str
     modified_at: float
+    within: str | None = None
+
+    def tagged(self, context: Context) -> _Record:
+        """With its tags."""
+        tags = {"Tags": tag_shapes(context.store.tags(self.arn))}
+        shape = {**self.shape, **tags}
+        if self.within is not None:
+            shape = {**self.shape, self.within: {**struct(self.shape, self.within), **tags}}
+        return replace(self, shape=shape)
 
 
 def search(context: Context, params: Shape) -> Shape:
@@ -45,11 +56,15 @@ def search(context: Context, params: Shape) -> Shape:
     order = property_of(resource, sort_by) if sort_by is not None else None
     if order is not None:
         order.require_scalar("SortBy")
-    found = [record for record in RESOURCES[resource](context) if wanted(record.shape)]
+    records = RESOURCES[resource](context)
+    by_tags = reads_tags(params)
+    if by_tags:
+        records = (record.tagged(context) for record in records)
+    found = [record for record in records if wanted(record.shape)]
     ordered = _sorted(found, order, descending=text(params, "SortOrder") != "Ascending")
     page, token = slice_page(context, "Search", params, ordered, keep=lambda record: True)
     return {
-        "Results": [{resource: record.shape} for record in page],
+        "Results": [{resource: (record if by_tags else record.tagged(context)).shape} for record in page],
         "NextToken": token,
         "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
     }
@@ -83,21 +98,21 @@ def _all(context: Context, kind: Kind) -> Iterator[Resource]:
         asked = Query(context.region, descending=False, limit=_PAGE, after=page.next)
 
 
-def _tagged(context: Context, of: str, arn: str, shape: Shape, modified_at: float) -> _Record:
-    """The members that a record of this shape has, with the resource's tags."""
+def _record(of: str, arn: str, shape: Shape, modified_at: float) -> _Record:
+    """The members that a record of this shape has."""
     members = service().shapes[of].members
     told = {member: value for member, value in shape.items() if member in members and value is not None}
-    return _Record({**told, "Tags": tag_shapes(context.store.tags(arn))}, modified_at)
+    return _Record(told, arn, modified_at)
 
 
 def _groups(context: Context) -> Iterator[_Record]:
     for group in _all(context, Kind.PACKAGE_GROUP):
-        yield _tagged(context, "ModelPackageGroup", group.arn, group_shape(group), group.modified_at)
+        yield _record("ModelPackageGroup", group.arn, group_shape(group), group.modified_at)
 
 
 def _packages(context: Context) -> Iterator[_Record]:
     for package in _all(context, Kind.PACKAGE):
-        yield _tagged(context, "ModelPackage", package.arn, package_shape(package), package.modified_at)
+        yield _record("ModelPackage", package.arn, package_shape(package), package.modified_at)
 
 
 def _endpoints(context: Context) -> Iterator[_Record]:
@@ -105,14 +120,14 @@ def _endpoints(context: Context) -> Iterator[_Record]:
     for endpoint in context.store.endpoints():
         if endpoint.region == context.region:
             shape = endpoint_shape(endpoint, [one for one in servers if one.endpoint_id == endpoint.id])
-            yield _tagged(context, "Endpoint", endpoint.arn, shape, endpoint.modified_at)
+            yield _record("Endpoint", endpoint.arn, shape, endpoint.modified_at)
 
 
 def _models(context: Context) -> Iterator[_Record]:
     """As of AWS's model dashboard: the model, and the endpoints that serve it."""
     endpoints = [one for one in context.store.endpoints() if one.region == context.region]
     for model in _all(context, Kind.MODEL):
-        record = _tagged(context, "Model", model.arn, model_shape(model), model.modified_at)
+        record = _record("Model", model.arn, model_shape(model), model.modified_at)
         serving = [
             {
                 "EndpointName": endpoint.name,
@@ -124,7 +139,7 @@ def _models(context: Context) -> Iterator[_Record]:
             for endpoint in endpoints
             if any(variant.source.model_name == model.name for variant in endpoint.fleet.spec.every)
         ]
-        yield _Record({"Model": record.shape, "Endpoints": serving}, model.modified_at)
+        yield _Record({"Model": record.shape, "Endpoints": serving}, model.arn, model.modified_at, "Model")
 
 
 RESOURCES: dict[str, Callable[[Context], Iterator[_Record]]] = {

@@ -77,6 +77,19 @@ def matcher(resource: str, params: Shape) -> Matches:
     return made
 
 
+def reads_tags(params: Shape) -> bool:
+    """Whether the request's expression or order looks at tags."""
+    named = [text(params, "SortBy") or "", *_names(struct(params, "SearchExpression"))]
+    return any("Tags" in each.split(".") for each in named)
+
+
+def _names(expression: Shape) -> Iterator[str]:
+    for one in structs(expression, "Filters"):
+        yield text(one, "Name") or ""
+    for below in structs(expression, "SubExpressions"):
+        yield from _names(below)
+
+
 def _expression(resource: str, expression: Shape, conditions: list[str]) -> Matches:
     if "NestedFilters" in expression:
         raise UnsupportedRequest(NESTED.told("SearchExpression.NestedFilters", None))
