@@ -38,7 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, record: Path) -> Iterator[
     assert service.left_behind() == []
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 def test_a_default_job_measures_a_live_endpoint_beside_its_callers_and_leaves_it_as_it_was(
     service: Hosting, record: Path
 ) -> None:
@@ -75,7 +75,7 @@ def test_a_default_job_measures_a_live_endpoint_beside_its_callers_and_leaves_it
     assert (after["EndpointStatus"], after["LastModifiedTime"]) == ("InService", before["LastModifiedTime"])
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 def test_an_advanced_job_drives_its_traffic_at_every_instance_of_an_endpoint(service: Hosting) -> None:
     service.endpoint("two", "answers", answers={"InitialInstanceCount": 2})
     service.submit(
@@ -85,7 +85,7 @@ def test_an_advanced_job_drives_its_traffic_at_every_instance_of_an_endpoint(ser
         traffic=SHORT,
         input={"Endpoints": [{"EndpointName": "two"}], "ResourceLimit": {"MaxNumberOfTests": 2}},
     )
-    job = service.ended("pattern")
+    job = service.ended("pattern", 200)
     assert job["Status"] == "COMPLETED", job
     assert [one["EndpointInfo"]["EndpointName"] for one in job["EndpointPerformances"]] == ["two"]
     trials = service.result("pattern")["trials"]
@@ -94,7 +94,7 @@ def test_an_advanced_job_drives_its_traffic_at_every_instance_of_an_endpoint(ser
     assert asked == [1, 1]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 def test_an_endpoint_that_is_deleted_under_load_ends_its_measurement_by_name(service: Hosting) -> None:
     service.endpoint("short", "answers")
     service.submit(
@@ -104,10 +104,10 @@ def test_an_endpoint_that_is_deleted_under_load_ends_its_measurement_by_name(ser
         traffic=SHORT,
         input={"Endpoints": [{"EndpointName": "short"}]},
     )
-    until(lambda: service.steps("interrupted") and service.steps("interrupted")[0]["Status"] == "IN_PROGRESS")
-    until(lambda: any("Load begins" in line for line in _story(service, "interrupted")))
+    until(lambda: service.steps("interrupted") and service.steps("interrupted")[0]["Status"] == "IN_PROGRESS", 200)
+    until(lambda: any("Load begins" in line for line in _story(service, "interrupted")), 60)
     service.client.delete_endpoint(EndpointName="short")
-    job = service.ended("interrupted")
+    job = service.ended("interrupted", 200)
     (endpoint, own) = service.steps("interrupted")
     assert (job["Status"], endpoint["Status"], own["Status"]) == ("COMPLETED", "FAILED", "COMPLETED")
     assert "short" in endpoint["InferenceBenchmark"]["FailureReason"]
