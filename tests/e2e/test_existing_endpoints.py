@@ -95,6 +95,26 @@ def test_an_advanced_job_drives_its_traffic_at_every_instance_of_an_endpoint(ser
 
 
 @pytest.mark.timeout(420)
+def test_a_killed_worker_measures_the_same_servers_again(service: Hosting) -> None:
+    service.endpoint("kept", "answers")
+    pid = service.pid("kept", "answers")
+    service.submit(
+        "killed",
+        "answers",
+        configurations=[{"InstanceType": "local.half"}],
+        traffic=SHORT,
+        input={"Endpoints": [{"EndpointName": "kept"}]},
+    )
+    until(lambda: any("Load begins" in line for line in _story(service, "killed")), 200)
+    service.kill("worker")
+    job = service.ended("killed", 200)
+    assert job["Status"] == "COMPLETED", job
+    assert [one["EndpointInfo"]["EndpointName"] for one in job["EndpointPerformances"]] == ["kept"]
+    assert [trial["attempt"] for trial in service.result("killed")["trials"]] == [2, 1]
+    assert service.pid("kept", "answers") == pid
+
+
+@pytest.mark.timeout(420)
 def test_an_endpoint_that_is_deleted_under_load_ends_its_measurement_by_name(service: Hosting) -> None:
     service.endpoint("short", "answers")
     service.submit(
