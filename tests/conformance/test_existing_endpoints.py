@@ -105,7 +105,11 @@ def test_an_advanced_job_takes_an_endpoint_beside_configurations_or_alone(
     planned()
     trials = engine.dyno.store.trials(engine.job().id)
     assert [trial.spec.existing is not None for trial in trials] == [True, False]
-    sagemaker.create_inference_recommendations_job(**{**advanced(job_request), "JobName": "alone"})
+    request = {**advanced(job_request, ResourceLimit={"MaxNumberOfTests": 1}), "JobName": "alone"}
+    sagemaker.create_inference_recommendations_job(**request)
+    job, dyno = engine.job("alone"), engine.dyno
+    (only,) = plan(job.spec, dyno.catalogue, dyno.host(), frozenset(), job.name, job.id).trials
+    assert only.endpoint_name == "live"
     steps = sagemaker.list_inference_recommendations_job_steps(JobName="job")["Steps"]
     assert len(steps) == 2
 
@@ -156,6 +160,9 @@ def test_an_endpoint_that_is_not_there_and_a_limit_that_leaves_nothing_else(
     endpoint("live")
     told = refused("ValidationException", create, **asking(job_request, ResourceLimit={"MaxNumberOfTests": 1}))
     assert "MaxNumberOfTests is 1, which the endpoint takes: at least 2 are needed" in told
+    one = {"MaxNumberOfTests": 1}  # the types of ContainerConfig are measured, too
+    told = refused("ValidationException", create, **advanced(job_request, ResourceLimit=one))
+    assert "at least 2 are needed" in told
     two = [{"EndpointName": "live"}, {"EndpointName": "live"}]
     told = refused("ValidationException", create, **asking(job_request, Endpoints=two))
     assert "'inputConfig.endpoints'" in told

@@ -94,7 +94,8 @@ def plan(
     kinds = catalogue if named else _host_types(spec, catalogue, host, choices[None], notes)
     found = drafts(spec, kinds, choices[None])
     existing = _existing(spec)
-    limit = room_of(spec) or len(found)
+    room = room_of(spec)
+    limit = len(found) if room is None else room
     grid = searched(found, limit)
     if grid is None:
         # Where not all fit, those with a price do, and go first: one without a price can only rank after them.
@@ -212,7 +213,8 @@ def _host_types(
 ) -> dict[str, InstanceType]:
     """The types of a Default job that names none: no more than its start can cover."""
     kinds = {kind.name: kind for kind in _default_types(catalogue, host, notes)}
-    limit = room_of(spec) or len(kinds)
+    room = room_of(spec)
+    limit = len(kinds) if room is None else room
     if len(drafts(spec, kinds, choice)) <= limit:
         return kinds
     most = most_types(limit)

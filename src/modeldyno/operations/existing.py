@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from modeldyno.domain.endpoint import Endpoint, EndpointStatus
 from modeldyno.domain.errors import InvalidRequest
-from modeldyno.domain.job import ExistingEndpoint, JobType
+from modeldyno.domain.job import ExistingEndpoint
 from modeldyno.operations.context import Context
 from modeldyno.operations.endpoints import find_endpoint
 from modeldyno.operations.shapes import Shape, integer, struct, structs, text
@@ -16,10 +16,9 @@ from modeldyno.operations.shapes import Shape, integer, struct, structs, text
 _LEAST_TESTS = 2
 
 
-def existing_endpoint(
-    context: Context, job_type: JobType, config: Shape, problems: list[str]
-) -> ExistingEndpoint | None:
-    """The endpoint that an InputConfig names; None where it names none. What is wrong with it goes into `problems`."""
+def existing_endpoint(context: Context, config: Shape, problems: list[str], *, alone: bool) -> ExistingEndpoint | None:
+    """The endpoint that an InputConfig names; None where it names none. What is wrong with it goes into `problems`.
+    `alone`: the job measures nothing else."""
     asked = structs(config, "Endpoints")
     if not asked:
         return None
@@ -32,7 +31,7 @@ def existing_endpoint(
     except InvalidRequest as absent:
         problems.extend(absent.violations)
         return None
-    found = [*_problems(endpoint), *_test_problems(job_type, config)]
+    found = [*_problems(endpoint), *([] if alone else _test_problems(config))]
     problems += found
     variant = endpoint.fleet.spec.variants[0]
     return ExistingEndpoint(
@@ -66,9 +65,8 @@ def _problems(endpoint: Endpoint) -> list[str]:
     return found
 
 
-def _test_problems(job_type: JobType, config: Shape) -> list[str]:
+def _test_problems(config: Shape) -> list[str]:
     most = integer(struct(config, "ResourceLimit"), "MaxNumberOfTests")
-    others = job_type is JobType.DEFAULT or "EndpointConfigurations" in config
-    if most is None or most >= _LEAST_TESTS or not others:
+    if most is None or most >= _LEAST_TESTS:
         return []
     return [f"MaxNumberOfTests is {most}, which the endpoint takes: at least {_LEAST_TESTS} are needed with Endpoints."]

@@ -62,8 +62,9 @@ def job_spec(context: Context, params: Shape) -> Translation:
     traffic = _traffic(struct(config, "TrafficPattern"), problems)
     problems += _traffic_problems(traffic, integer(config, "JobDurationInSeconds"))
     rules = _rules(struct(params, "StoppingConditions"), problems)
-    endpoint = existing_endpoint(context, job_type, config, problems)
     candidates = _candidates(config, source, problems) if job_type is JobType.ADVANCED else ()
+    alone = job_type is JobType.ADVANCED and not candidates
+    endpoint = existing_endpoint(context, config, problems, alone=alone)
     names = {one.specification for one in candidates if one.specification is not None}
     sent = next(iter(source.content_types), None)
     specifications = additional_specifications(context, config, names, sent, problems)
