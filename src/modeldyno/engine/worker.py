@@ -329,6 +329,7 @@ class Worker:
         self._pruned = self._parts.clock.monotonic()
         before = self._parts.clock.now() - self._parts.options.retention_seconds
         await asyncio.to_thread(self._parts.store.prune, before)
+        await asyncio.to_thread(self._parts.store.prune_minutes, before)
         await asyncio.to_thread(self._parts.prune_files, before)
 
 

@@ -14,6 +14,7 @@ from modeldyno.store.hosting import EndpointQueries, FrontQueries
 from modeldyno.store.jobs import JobQueries
 from modeldyno.store.keys import KeyQueries
 from modeldyno.store.leases import LeaseQueries
+from modeldyno.store.metrics import MetricQueries
 from modeldyno.store.records import RecordQueries
 from modeldyno.store.resources import ResourceQueries, TagQueries
 from modeldyno.store.schema import ready
@@ -28,6 +29,7 @@ class SqlStore(
     EndpointQueries,
     FrontQueries,
     ExperimentQueries,
+    MetricQueries,
     KeyQueries,
 ):
     """Facts in SQLite or PostgreSQL. Safe to use from many threads and processes at once."""
