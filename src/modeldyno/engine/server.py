@@ -118,9 +118,8 @@ class ServerRun:
         if placement is not None and placement.memory_bytes and after.memory_bytes is not None:
             usage["memory"] = 100.0 * after.memory_bytes / placement.memory_bytes
         await self._report(usage=usage)
-        if (disk := _disk_percent(self._parts.hosted_dir)) is not None:
-            usage["disk"] = disk
-        await self._meter(usage)
+        disk = _disk_percent(self._parts.hosted_dir)
+        await self._meter(usage if disk is None else {**usage, "disk": disk})
         return after
 
     async def _meter(self, usage: dict[str, float]) -> None:

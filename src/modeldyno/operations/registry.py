@@ -12,6 +12,7 @@ from modeldyno.operations import (
     experiments,
     identity,
     logs,
+    metrics,
     models,
     package_groups,
     packages,
@@ -92,6 +93,11 @@ _OTHERS: dict[Api, dict[str, Handler]] = {
         "DescribeLogStreams": logs.describe_log_streams,
         "GetLogEvents": logs.get_log_events,
         "FilterLogEvents": logs.filter_log_events,
+    },
+    Api.METRICS: {
+        "GetMetricStatistics": metrics.get_metric_statistics,
+        "GetMetricData": metrics.get_metric_data,
+        "ListMetrics": metrics.list_metrics,
     },
 }
 

@@ -69,6 +69,7 @@ class Meter:
         self._source = source
         self._note = note
         self._away = False
+        self._writing = asyncio.Lock()
         self._now: dict[_Key, _Count] = {}
         self._waiting: OrderedDict[tuple[_Key, int], Minute] = OrderedDict()
 
@@ -107,10 +108,14 @@ class Meter:
         """Write for ever."""
         while True:
             await asyncio.sleep(WRITE_SECONDS)
-            await self.write()
+            await asyncio.shield(self.write())
 
     async def write(self) -> None:
-        """Write what has changed; what cannot be written waits."""
+        """Write what has changed; what cannot be written waits. Once at a time: what is older must not come later."""
+        async with self._writing:
+            await self._write()
+
+    async def _write(self) -> None:
         minute = int(self._clock.now()) // MINUTE_SECONDS
         for key, count in list(self._now.items()):
             self._put_by(key, count)
