@@ -1,6 +1,6 @@
 """Where the values of a metric come from: the windows of jobs' trials, and the minutes of endpoints.
 
-A trial's endpoint is one of AWS's names (``sm-epc-JOB-...``) with the variant AllTraffic, so that what reads the metrics
+A trial's endpoint has one of AWS's names (``sm-epc-JOB-...``) and the variant AllTraffic: what reads the metrics
 of a recommendation's endpoint finds them, as on AWS.
 """
 
