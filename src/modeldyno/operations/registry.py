@@ -108,6 +108,8 @@ _ALSO_MISSING = {
     "CreateModelPackage": "A SourceUri that is an ARN is refused. Any InferenceSpecification is stored; when a model "
     f"or a job uses it, there is one container at most, and of its members: {missing_of(PACKAGE_CONTAINER)}",
     "UpdateModelPackage": "A SourceUri that is an ARN is refused.",
+    "GetMetricStatistics": "ExtendedStatistics are percentiles only (p0 to p100).",
+    "GetMetricData": "Of extended statistics there are percentiles only; dynamic labels are refused.",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -241,14 +242,15 @@ def evidence_bytes(evidence: Evidence) -> bytes:
 
 def values_bytes(values: Mapping[str, Values]) -> bytes:
     """Values of metrics by name, compactly: of each bucket how far it is from the one before, and its count."""
-    return msgspec.msgpack.encode(
-        {name: (one.count, one.total, one.least, one.greatest, _steps(one.counts)) for name, one in values.items()}
-    )
+    plainly = {
+        name: (one.count, one.total, one.least, one.greatest, _steps(one.counts)) for name, one in values.items()
+    }
+    return zlib.compress(msgspec.msgpack.encode(plainly))
 
 
 def values_of(data: bytes, name: str) -> Values | None:
     """The values of one metric among these; None: there are none."""
-    found = _values.decode(data).get(name)
+    found = _values.decode(zlib.decompress(data)).get(name)
     if found is None:
         return None
     count, total, least, greatest, steps = found

@@ -12,7 +12,7 @@ from modeldyno.store.database import insert_into
 from modeldyno.store.queries import Queries
 from modeldyno.store.tables import metric_minutes, metric_series
 
-# Read at once: a day of one variant, as one front saw it, is about 2 MB.
+# Read at once: a day of one variant, as one front saw it, is 1 to 4 MB.
 _AT_ONCE_SECONDS = 86_400
 _BETWEEN = (
     select(metric_minutes.c.minute, metric_minutes.c["values"])
