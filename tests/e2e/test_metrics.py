@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from modeldyno.domain.metric import PER_INSTANCE, Minute, Values, minute_of
+from modeldyno.store import open_store
 from tests.e2e.hosting import Hosting
 from tests.e2e.service import until
 
@@ -129,3 +132,49 @@ def test_a_jobs_load_comes_back_as_metrics_of_its_endpoint(service: Hosting, clo
     names = endpoint["EndpointName"], endpoint["VariantName"]
     assert sum(of_variant(cloudwatch, *names, "Invocations", "Sum")) == sent
     assert all(value > 5_000 for value in of_variant(cloudwatch, *names, "ModelLatency", "p99"))
+
+
+def test_a_variant_is_scaled_out_by_the_metrics_of_its_last_minutes(service: Hosting, cloudwatch: Any) -> None:
+    service.endpoint("s", "good")
+    scaling = boto3.client(
+        "application-autoscaling",
+        endpoint_url=service.url,
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+    )
+    of = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/s/variant/good",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    scaling.register_scalable_target(**of, MinCapacity=1, MaxCapacity=2)
+    scaling.put_scaling_policy(
+        **of,
+        PolicyName="p",
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration={
+            "TargetValue": 100.0,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+        },
+    )
+    # The endpoint has been in service for a while, and under load, as a front would have told it: nobody need wait.
+    values = Values()
+    values.add(150 * PER_INSTANCE.steps)
+    now = minute_of(time.time())
+    loaded = {PER_INSTANCE.name: values}
+    store = open_store(f"sqlite:///{service.data / 'dyno.sqlite'}", migrate=False, now=time.time())
+    try:
+        store.put_minutes([Minute("us-east-1", "s", "good", now - 60 * back, "test", loaded) for back in range(6)])
+        store.change_endpoint("us-east-1", "s", lambda row: replace(row, modified_at=row.modified_at - 600))
+    finally:
+        store.close()
+
+    def instances() -> tuple[int, int]:
+        (variant,) = service.client.describe_endpoint(EndpointName="s")["ProductionVariants"]
+        return variant["DesiredInstanceCount"], variant["CurrentInstanceCount"]
+
+    until(lambda: instances() == (2, 2), 60)
+    assert service.invoke("s")["ResponseMetadata"]["HTTPStatusCode"] == 200
+    scaling.deregister_scalable_target(**of)
+    service.gone("s")

@@ -17,6 +17,7 @@ from modeldyno.operations import (
     package_groups,
     packages,
     recommendations,
+    scaling,
     tags,
 )
 from modeldyno.operations.context import Context
@@ -99,6 +100,7 @@ _OTHERS: dict[Api, dict[str, Handler]] = {
         "GetMetricData": metrics.get_metric_data,
         "ListMetrics": metrics.list_metrics,
     },
+    Api.SCALING: scaling.HANDLERS,
 }
 
 _ALSO_MISSING = {
@@ -109,6 +111,8 @@ _ALSO_MISSING = {
     f"or a job uses it, there is one container at most, and of its members: {missing_of(PACKAGE_CONTAINER)}",
     "UpdateModelPackage": "A SourceUri that is an ARN is refused.",
     "GetMetricStatistics": "ExtendedStatistics are percentiles only (p0 to p100).",
+    "PutScalingPolicy": "Target tracking only, on SageMakerVariantInvocationsPerInstance or a metric of the variant "
+    "itself; there are no alarms.",
     "GetMetricData": "Of extended statistics there are percentiles only; dynamic labels are refused.",
 }
 

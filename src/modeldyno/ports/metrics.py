@@ -1,15 +1,16 @@
-"""Where the metrics of endpoints are kept: the part of `Store` that they need."""
+"""Where the metrics of endpoints are kept, and what scales by them: the part of `Store` that they need."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from modeldyno.domain.metric import Minute, Series, Values
+from modeldyno.domain.scaling import ScalableTarget
 
 
 class MetricStore(Protocol):
-    """Minutes of metrics, as several processes have seen them."""
+    """Minutes of metrics, as several processes have seen them, and scalable targets."""
 
     def put_minutes(self, minutes: Sequence[Minute]) -> None:
         """Keep what was seen; each replaces what its source told of the same minute before. Idempotent."""
@@ -28,4 +29,15 @@ class MetricStore(Protocol):
 
     def prune_minutes(self, before: float) -> None:
         """Forget the minutes that began before that time."""
+        ...
+
+    def change_scaling(
+        self, region: str, endpoint: str, variant: str, change: Callable[[ScalableTarget | None], ScalableTarget | None]
+    ) -> ScalableTarget | None:
+        """Replace the target of a variant by `change(it)` atomically; None: there is none. What `change` raises ends
+        the call. `Conflict` when another adds it at the same time."""
+        ...
+
+    def scalable_targets(self) -> tuple[ScalableTarget, ...]:
+        """Every one of every region, by region, endpoint and variant."""
         ...

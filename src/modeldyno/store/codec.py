@@ -18,6 +18,7 @@ from modeldyno.domain.job import Job, JobSpec, JobStatus
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.metric import Values
 from modeldyno.domain.resource import Kind, Resource
+from modeldyno.domain.scaling import ScalableTarget
 from modeldyno.domain.trial import Placement, Trial, TrialResult, TrialSpec, TrialStatus
 from modeldyno.store.tables import jobs
 
@@ -31,6 +32,7 @@ _result = msgspec.json.Decoder(TrialResult)
 _endpoint = msgspec.json.Decoder(Endpoint)
 _experiment = msgspec.json.Decoder(Experiment)
 _server = msgspec.json.Decoder(Server)
+_scalable = msgspec.json.Decoder(ScalableTarget)
 _counts = msgspec.json.Decoder(dict[str, int])
 _evidence = msgspec.msgpack.Decoder(Evidence)
 _window = msgspec.msgpack.Decoder(Window)
@@ -264,3 +266,8 @@ def _steps(counts: dict[int, int]) -> list[int]:
         steps += [bucket - before, counts[bucket]]
         before = bucket
     return steps
+
+
+def scalable_target_of(text: str) -> ScalableTarget:
+    """A row of `scalable_targets`; it is written by `json_text`."""
+    return _scalable.decode(text)

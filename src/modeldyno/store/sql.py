@@ -17,6 +17,7 @@ from modeldyno.store.leases import LeaseQueries
 from modeldyno.store.metrics import MetricQueries
 from modeldyno.store.records import RecordQueries
 from modeldyno.store.resources import ResourceQueries, TagQueries
+from modeldyno.store.scaling import ScalingQueries
 from modeldyno.store.schema import ready
 
 
@@ -30,6 +31,7 @@ class SqlStore(
     FrontQueries,
     ExperimentQueries,
     MetricQueries,
+    ScalingQueries,
     KeyQueries,
 ):
     """Facts in SQLite or PostgreSQL. Safe to use from many threads and processes at once."""

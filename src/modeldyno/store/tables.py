@@ -261,3 +261,13 @@ metric_series = Table(
     Column("metric", WORD, primary_key=True),
     Column("last_minute", BigInteger, nullable=False),
 )
+
+# What scales a variant by itself; `target` has the policies, too.
+scalable_targets = Table(
+    "scalable_targets",
+    metadata,
+    Column("region", WORD, primary_key=True),
+    Column("endpoint", WORD, primary_key=True),
+    Column("variant", WORD, primary_key=True),
+    Column("target", Text, nullable=False),
+)

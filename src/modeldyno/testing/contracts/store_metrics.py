@@ -1,13 +1,15 @@
-"""What every store does with metrics of endpoints."""
+"""What every store does with metrics of endpoints, and with what scales by them."""
 
 # ruff: noqa: D102  (the name of a test says what it shows)
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from modeldyno.domain.metric import Minute, Series, Values, values_of
+from modeldyno.domain.scaling import Policy, ScalableTarget
 from modeldyno.ports import Store
 from modeldyno.testing.contracts.facts import REGION
 
@@ -20,8 +22,15 @@ def a_minute(at: int = BEGIN, source: str = "front-1", variant: str = "main", **
     return Minute(REGION, "e", variant, at, source, values or {"Invocations": values_of([1, 1])})
 
 
+def a_target(variant: str = "main", region: str = REGION) -> ScalableTarget:
+    """A target with every part set."""
+    document = {"TargetValue": 1.5, "Deep": [{"é": None}]}
+    policy = Policy("p", "arn:p", "AWS/SageMaker", "Invocations", "Sum", 1.5, 10, 100, True, 2.0, document)
+    return ScalableTarget(region, "e", variant, "arn:t", 1, 4, "role", 1.0, (policy,), True, True, True, 3.0, 4.0)
+
+
 class MetricContract:
-    """Minutes, merged."""
+    """Minutes, merged; targets, changed."""
 
     def _read(
         self, store: Store, metric: str = "Invocations", period: int = 60, seconds: int = 600
@@ -80,3 +89,33 @@ class MetricContract:
     def test_nothing_told_is_nothing_kept(self, store: Store) -> None:
         store.put_minutes([])
         assert store.metric_series(REGION) == ()
+
+    # what scales
+    def test_a_target_comes_back_changes_and_goes(self, store: Store, open_again: OpenAgain) -> None:
+        assert store.change_scaling(REGION, "e", "main", lambda before: before or a_target()) == a_target()
+        assert open_again().scalable_targets() == (a_target(),)
+        changed = store.change_scaling(REGION, "e", "main", lambda before: before and replace(before, most=9))
+        assert changed == replace(a_target(), most=9)
+        assert store.scalable_targets() == (changed,)
+        assert store.change_scaling(REGION, "e", "other", lambda before: before) is None
+        assert store.change_scaling(REGION, "e", "main", lambda before: None) is None
+        assert store.scalable_targets() == ()
+
+    def test_targets_are_told_in_order(self, store: Store) -> None:
+        every = [a_target("b", "r2"), a_target("b", "r1"), a_target("a", "r1")]
+        for one in every:
+            store.change_scaling(one.region, "e", one.variant, lambda before, one=one: one)  # type: ignore[misc]
+        assert store.scalable_targets() == tuple(reversed(every))
+
+    def test_changes_at_once_are_all_made(self, store: Store, open_again: OpenAgain) -> None:
+        stores = [store, open_again()]
+        store.change_scaling(REGION, "e", "main", lambda before: a_target())
+
+        def one_more(number: int) -> None:
+            stores[number % 2].change_scaling(
+                REGION, "e", "main", lambda before: before and replace(before, most=before.most + 1)
+            )
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(one_more, range(24)))
+        assert store.scalable_targets()[0].most == a_target().most + 24

@@ -1,4 +1,4 @@
-"""Metrics of endpoints by the minute."""
+"""Metrics of endpoints by the minute, and what scales by them."""
 
 from __future__ import annotations
 
@@ -33,4 +33,12 @@ def upgrade() -> None:
         sa.Column("metric", WORD, nullable=False),
         sa.Column("last_minute", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("region", "endpoint", "variant", "metric", name="pk_metric_series"),
+    )
+    op.create_table(
+        "scalable_targets",
+        sa.Column("region", WORD, nullable=False),
+        sa.Column("endpoint", WORD, nullable=False),
+        sa.Column("variant", WORD, nullable=False),
+        sa.Column("target", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("region", "endpoint", "variant", name="pk_scalable_targets"),
     )
