@@ -70,15 +70,9 @@ class Scaler:
         seen: dict[str, list[float | None]] = {}
         for policy in target.policies:
             metric = METRICS[policy.namespace, policy.metric]
-            values = self._store.metric_values(
-                target.region,
-                target.endpoint,
-                target.variant,
-                metric.name,
-                minutes[0],
-                newest + MINUTE_SECONDS,
-                MINUTE_SECONDS,
-            )
+            variant = target.region, target.endpoint, target.variant
+            span = minutes[0], newest + MINUTE_SECONDS, MINUTE_SECONDS
+            values = dict(self._store.metric_values(*variant, metric.name, *span))
             seen[policy.name] = [
                 figure(metric, values[at], policy.statistic) if at in values else None for at in minutes
             ]

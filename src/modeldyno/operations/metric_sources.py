@@ -6,8 +6,8 @@ of a recommendation's endpoint finds them, as on AWS.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from modeldyno.domain.errors import ResourceNotFound
 from modeldyno.domain.job import Job
@@ -65,30 +65,28 @@ class MetricSources:
         self._store = context.store
         self._windows: dict[str, tuple[Window, ...]] = {}
 
-    def values(self, metric: Metric, dimensions: Dimensions, span: Span) -> dict[int, Values]:
-        """By the time at which each period began; a period without values is not there, and nor is what does not
-        exist."""
+    def values(self, metric: Metric, dimensions: Dimensions, span: Span) -> Iterator[tuple[int, Values]]:
+        """By the time at which each period began, in order; a period without values is not there, and nor is what does
+        not exist."""
         names = frozenset(dimensions)
         if metric.namespace is Namespace.JOBS:
-            return self._of_job(metric, dimensions, span) if names in _OF_JOB else {}
-        if names != _OF_ENDPOINT:
-            return {}
-        endpoint, variant = dimensions[ENDPOINT_NAME], dimensions[VARIANT_NAME]
-        kept = self._store.metric_values(
-            self._context.region, endpoint, variant, metric.name, span.begin, span.end, span.period
-        )
-        if kept or variant != VARIANT or not endpoint.startswith(_OF_TRIAL):
-            return kept
-        return self._of_trials(metric, [trial for _, trial in self._trials_of(endpoint)], span)
+            yield from self._of_job(metric, dimensions, span) if names in _OF_JOB else ()
+        elif names == _OF_ENDPOINT:
+            endpoint, variant = dimensions[ENDPOINT_NAME], dimensions[VARIANT_NAME]
+            if variant == VARIANT and endpoint.startswith(_OF_TRIAL) and (trials := list(self._trials_of(endpoint))):
+                yield from self._of_trials(metric, trials, span)
+                return
+            key = self._context.region, endpoint, variant, metric.name
+            yield from self._store.metric_values(*key, span.begin, span.end, span.period)
 
-    def every(self) -> Iterator[Found]:
-        """Every metric of the region: of endpoints first, then of jobs by name."""
+    def every(self, since: float) -> Iterator[Found]:
+        """Every metric of the region with values since that time: of endpoints first, then of jobs by name."""
         kept = {metric.name: metric for metric in METRICS.values() if metric.namespace is not Namespace.JOBS}
         for one in self._store.metric_series(self._context.region):
-            if one.metric in kept:
+            if one.metric in kept and one.last_at >= since:
                 dimensions = {ENDPOINT_NAME: one.endpoint, VARIANT_NAME: one.variant}
                 yield Found(kept[one.metric], dimensions, one.last_at)
-        for job in self._jobs(None):
+        for job in self._jobs(None, since):
             yield from self._every_of(job)
 
     def _every_of(self, job: Job) -> Iterator[Found]:
@@ -103,16 +101,16 @@ class MetricSources:
             if metric.namespace is Namespace.JOBS:
                 yield Found(metric, {JOB_NAME: job.name}, last_at)
 
-    def _of_job(self, metric: Metric, dimensions: Dimensions, span: Span) -> dict[int, Values]:
+    def _of_job(self, metric: Metric, dimensions: Dimensions, span: Span) -> list[tuple[int, Values]]:
         try:
             job = self._store.job(self._context.region, dimensions[JOB_NAME])
         except ResourceNotFound:
-            return {}
+            return []
         endpoint = dimensions.get(ENDPOINT_NAME)
         trials = [one for one in self._store.trials(job.id) if endpoint in (None, one.spec.endpoint_name)]
         return self._of_trials(metric, trials, span)
 
-    def _of_trials(self, metric: Metric, trials: list[Trial], span: Span) -> dict[int, Values]:
+    def _of_trials(self, metric: Metric, trials: Sequence[Trial], span: Span) -> list[tuple[int, Values]]:
         found: dict[int, Values] = {}
         for trial in trials:
             mebibytes = trial.spec.instance_type.memory_mib
@@ -120,27 +118,27 @@ class MetricSources:
             for at, values in trial_values(metric, self._windows_of(trial), limit).items():
                 if span.holds(at):
                     found.setdefault(span.period_of(at), Values()).merge(values)
-        return found
+        return sorted(found.items(), key=lambda item: item[0])
 
     def _windows_of(self, trial: Trial) -> tuple[Window, ...]:
         if trial.id not in self._windows:
             self._windows[trial.id] = self._store.windows(trial.id)
         return self._windows[trial.id]
 
-    def _trials_of(self, endpoint: str) -> Iterator[tuple[Job, Trial]]:
+    def _trials_of(self, endpoint: str) -> Iterator[Trial]:
         """The trial of that endpoint; the endpoint's name has the beginning of its job's."""
         part = endpoint.removeprefix(_OF_TRIAL).rpartition("-")[0].rpartition("-")[0]
         for job in self._jobs(part):
             number = endpoint.rpartition("-")[2]
             if number.isascii() and number.isdigit() and endpoint == endpoint_name(job.name, job.id, int(number)):
-                yield from ((job, one) for one in self._store.trials(job.id) if one.spec.endpoint_name == endpoint)
+                yield from (one for one in self._store.trials(job.id) if one.spec.endpoint_name == endpoint)
 
-    def _jobs(self, part: str | None) -> Iterator[Job]:
-        """Those with `part` in their name, or all, by name."""
+    def _jobs(self, part: str | None, since: float | None = None) -> Iterator[Job]:
+        """Those with `part` in their name, and changed after `since`, by name."""
+        asked = Query(self._context.region, part, modified_after=since, sort_by="name", descending=False, limit=_PAGE)
         after = None
         while True:
-            asked = Query(self._context.region, part, sort_by="name", descending=False, after=after, limit=_PAGE)
-            page = self._store.find_jobs(asked)
+            page = self._store.find_jobs(replace(asked, after=after))
             yield from page.items
             after = page.next
             if after is None:

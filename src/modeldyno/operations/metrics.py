@@ -34,19 +34,17 @@ def get_metric_statistics(context: Context, params: Shape) -> Shape:
     for one in extended:
         _check_statistic(one, ())
     span = _span(params, params)
-    if (points := -(-(span.end - span.begin) // span.period)) > MOST_DATAPOINTS:
+    if (asked := -(-(span.end - span.begin) // span.period)) > MOST_DATAPOINTS:
         raise InvalidCombination(
-            f"You have requested up to {points} datapoints, which exceeds the limit of {MOST_DATAPOINTS}. You may "
+            f"You have requested up to {asked} datapoints, which exceeds the limit of {MOST_DATAPOINTS}. You may "
             "reduce the datapoints requested by increasing Period, or decreasing the time range."
         )
     metric = _metric(params, text(params, "Unit"))
-    found = {} if metric is None else MetricSources(context).values(metric, _dimensions(params), span)
-    return {
-        "Label": name(params, "MetricName"),
-        "Datapoints": [
-            _datapoint(metric, at, values, statistics, extended) for at, values in sorted(found.items()) if metric
-        ],
-    }
+    points = []
+    if metric is not None:
+        for at, values in MetricSources(context).values(metric, _dimensions(params), span):
+            points.append(_datapoint(metric, at, values, statistics, extended))
+    return {"Label": name(params, "MetricName"), "Datapoints": points}
 
 
 def _datapoint(metric: Metric, at: int, values: Values, statistics: Sequence[str], extended: Sequence[str]) -> Shape:
@@ -90,11 +88,12 @@ def _series(sources: MetricSources, params: Shape, query: Shape, *, newest_first
         return []
     asked = struct(query, "MetricStat")
     which, statistic = struct(asked, "Metric"), name(asked, "Stat")
-    metric = _metric(which, text(asked, "Unit"))
+    metric, span = _metric(which, text(asked, "Unit")), _span(params, asked)
     if metric is None:
         return []
-    found = sources.values(metric, _dimensions(which), _span(params, asked))
-    return [(at, figure(metric, values, statistic)) for at, values in sorted(found.items(), reverse=newest_first)]
+    found = sources.values(metric, _dimensions(which), span)
+    points = [(at, figure(metric, values, statistic)) for at, values in found]
+    return points[::-1] if newest_first else points
 
 
 def _result(query: Shape, points: Sequence[tuple[int, float]], *, cut: bool) -> Shape:
@@ -138,7 +137,7 @@ def list_metrics(context: Context, params: Shape) -> Shape:
     refuse_unsupported("ListMetrics", params)
     recent = text(params, "RecentlyActive") is not None
     since = context.clock.now() - (_RECENT_SECONDS if recent else _LISTED_SECONDS)
-    found = [one for one in MetricSources(context).every() if one.last_at >= since and _is_asked(params, one)]
+    found = [one for one in MetricSources(context).every(since) if _is_asked(params, one)]
     first = _offset(params)
     shown = found[first : first + _PAGE]
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from modeldyno.domain.metric import Minute, Series, Values
@@ -18,9 +18,10 @@ class MetricStore(Protocol):
 
     def metric_values(
         self, region: str, endpoint: str, variant: str, metric: str, begin: int, end: int, period: int
-    ) -> dict[int, Values]:
-        """The values of a metric (by name) from `begin` to before `end`, by the period that they are in: those of all
-        sources together. Times are whole seconds since the Unix epoch; the first period begins at `begin`."""
+    ) -> Iterator[tuple[int, Values]]:
+        """The values of a metric (by name) from `begin` to before `end`, by when the period began that they are in:
+        those of all sources together, in order, read as they are taken. Times are whole seconds since the Unix epoch;
+        the first period begins at `begin`."""
         ...
 
     def metric_series(self, region: str) -> tuple[Series, ...]:

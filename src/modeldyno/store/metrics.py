@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
@@ -42,22 +42,35 @@ class MetricQueries(Queries):
 
     def metric_values(
         self, region: str, endpoint: str, variant: str, metric: str, begin: int, end: int, period: int
-    ) -> dict[int, Values]:
-        """The values of a metric from `begin` to before `end` by period, whose first begins at `begin`."""
-        key: dict[str, str | int] = {"region": region, "endpoint": endpoint, "variant": variant}
+    ) -> Iterator[tuple[int, Values]]:
+        """The values of a metric from `begin` to before `end` by period, whose first begins at `begin`; in order, read
+        as they are taken."""
+        current: tuple[int, Values] | None = None
+        for minute, data in self._minutes({"region": region, "endpoint": endpoint, "variant": variant}, begin, end):
+            values = values_of(data, metric)
+            if values is None:
+                continue
+            at = minute - (minute - begin) % period
+            if current is not None and current[0] == at:
+                current[1].merge(values)
+                continue
+            if current is not None:
+                yield current
+            current = at, values
+        if current is not None:
+            yield current
+
+    def _minutes(self, key: dict[str, str | int], begin: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """The rows of a variant, a day at once."""
         first, last = self._database.read(lambda connection: connection.execute(_FIRST_AND_LAST, key).one())
-        found: dict[int, Values] = {}
         if first is None:
-            return found
+            return
         at, end = max(begin, first), min(end, last + 1)
         while at < end:
             bounds = key | {"begin": at, "end": min(end, at + _AT_ONCE_SECONDS)}
             rows = self._database.read(lambda connection, of=bounds: connection.execute(_BETWEEN, of).all())  # type: ignore[misc]
-            for minute, data in rows:
-                if (values := values_of(data, metric)) is not None:
-                    found.setdefault(minute - (minute - begin) % period, Values()).merge(values)
+            yield from ((minute, data) for minute, data in rows)
             at += _AT_ONCE_SECONDS
-        return found
 
     def metric_series(self, region: str) -> tuple[Series, ...]:
         """Every metric that there is of the region's endpoints, sorted."""

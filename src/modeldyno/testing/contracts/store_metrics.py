@@ -35,7 +35,7 @@ class MetricContract:
     def _read(
         self, store: Store, metric: str = "Invocations", period: int = 60, seconds: int = 600
     ) -> dict[int, Values]:
-        return store.metric_values(REGION, "e", "main", metric, BEGIN, BEGIN + seconds, period)
+        return dict(store.metric_values(REGION, "e", "main", metric, BEGIN, BEGIN + seconds, period))
 
     def test_values_come_back_as_they_were_told(self, store: Store, open_again: OpenAgain) -> None:
         latency = values_of([0, 255, 1_000_000, 1_000_001, 60_000_000_000])
@@ -59,6 +59,7 @@ class MetricContract:
         store.put_minutes([a_minute(BEGIN + 60 * number) for number in range(-1, 12)])
         by_period = self._read(store, period=300)
         assert {at - BEGIN: values.count for at, values in by_period.items()} == {0: 10, 300: 10}
+        assert list(by_period) == sorted(by_period)
 
     def test_many_days_are_told(self, store: Store) -> None:
         day = 86_400
