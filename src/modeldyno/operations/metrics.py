@@ -62,30 +62,22 @@ def get_metric_data(context: Context, params: Shape) -> Shape:
     _check_queries(queries)
     sources = MetricSources(context)
     newest_first = text(params, "ScanBy") != "TimestampAscending"
-    points: list[tuple[int, int, float]] = []
-    for place, query in enumerate(queries):
-        points += ((place, at, value) for at, value in _series(sources, params, query, newest_first=newest_first))
     asked = integer(params, "MaxDatapoints")
     first = _offset(params)
     last = first + (_MOST_OF_DATA if asked is None else max(1, min(asked, _MOST_OF_DATA)))
-    page = points[first:last]
     results = []
-    for place, query in enumerate(queries):
+    passed = 0
+    for query in queries:
         if query.get("ReturnData") is False:
             continue
-        mine = [(at, value) for of, at, value in page if of == place]
-        cut = any(of == place for of, _, _ in points[last:])
-        results.append(_result(query, mine, cut=cut))
-    return {
-        "MetricDataResults": results,
-        "NextToken": str(last) if last < len(points) else None,
-        "Messages": [],
-    }
+        points = _series(sources, params, query, newest_first=newest_first)
+        begin, end = max(0, first - passed), max(0, last - passed)
+        results.append(_result(query, points[begin:end], cut=end < len(points)))
+        passed += len(points)
+    return {"MetricDataResults": results, "NextToken": str(last) if last < passed else None, "Messages": []}
 
 
 def _series(sources: MetricSources, params: Shape, query: Shape, *, newest_first: bool) -> list[tuple[int, float]]:
-    if query.get("ReturnData") is False:
-        return []
     asked = struct(query, "MetricStat")
     which, statistic = struct(asked, "Metric"), name(asked, "Stat")
     metric, span = _metric(which, text(asked, "Unit")), _span(params, asked)
