@@ -10,7 +10,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
-from modeldyno.domain.errors import DynoError
 from modeldyno.domain.metric import (
     ERRORS_4XX,
     ERRORS_5XX,
@@ -127,7 +126,7 @@ class Meter:
         try:
             await asyncio.to_thread(self._store.put_minutes, list(told.values()))
             self._away = False
-        except DynoError as error:
+        except Exception as error:  # whatever it is, the next round may go well
             if not self._away:
                 self._note(f"metrics wait until they can be written: {error}")
             self._away = True
