@@ -21,7 +21,6 @@ from modeldyno.operations.unsupported import (
 from modeldyno.wire.service import Api, service
 from tests.requests import IMAGE, ROLE
 
-
 # Operations that have tables: IAM's and STS's take one member or none.
 TABLED = [(api, name) for api, done in OPERATIONS_OF.items() if api not in (Api.IAM, Api.STS) for name in done]
 
