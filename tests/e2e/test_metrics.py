@@ -127,11 +127,12 @@ def test_a_jobs_load_comes_back_as_metrics_of_its_endpoint(service: Hosting, clo
     of_job = {"JobName": "job", "EndpointName": endpoint["EndpointName"]}
     namespace = "/aws/sagemaker/InferenceRecommendationsJobs"
     assert sum(points(cloudwatch, "ClientInvocations", "Sum", of_job, namespace)) == sent
-    assert min(points(cloudwatch, "ClientLatency", "Minimum", of_job, namespace)) >= 5
+    least = min(points(cloudwatch, "ClientLatency", "Minimum", of_job, namespace))
+    assert least >= 5 * (1 - 1 / 256)  # the server's 5 ms, in the middle of their bucket
     assert max(points(cloudwatch, "NumberOfUsers", "Maximum", of_job, namespace)) >= 1
     names = endpoint["EndpointName"], endpoint["VariantName"]
     assert sum(of_variant(cloudwatch, *names, "Invocations", "Sum")) == sent
-    assert all(value > 5_000 for value in of_variant(cloudwatch, *names, "ModelLatency", "p99"))
+    assert all(value > 1_000 * least for value in of_variant(cloudwatch, *names, "ModelLatency", "p99"))
 
 
 def test_a_variant_is_scaled_out_by_the_metrics_of_its_last_minutes(service: Hosting, cloudwatch: Any) -> None:
