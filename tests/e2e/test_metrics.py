@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from modeldyno.domain.latency import bucket_bounds_ns
 from modeldyno.domain.metric import PER_INSTANCE, Minute, Values, minute_of
 from modeldyno.store import open_store
 from tests.e2e.hosting import Hosting
@@ -127,12 +128,15 @@ def test_a_jobs_load_comes_back_as_metrics_of_its_endpoint(service: Hosting, clo
     of_job = {"JobName": "job", "EndpointName": endpoint["EndpointName"]}
     namespace = "/aws/sagemaker/InferenceRecommendationsJobs"
     assert sum(points(cloudwatch, "ClientInvocations", "Sum", of_job, namespace)) == sent
-    least = min(points(cloudwatch, "ClientLatency", "Minimum", of_job, namespace))
-    assert least >= 5 * (1 - 1 / 256)  # the server's 5 ms, in the middle of their bucket
+    closed = [window for window in trial["windows"] if window["rate_per_minute"] is None]
+    buckets = [int(bucket) for window in closed for bucket in window["latency_counts"]]
+    least, greatest = ((low + high - 1) // 2 / 1e6 for low, high in map(bucket_bounds_ns, (min(buckets), max(buckets))))
+    assert min(points(cloudwatch, "ClientLatency", "Minimum", of_job, namespace)) == least
+    assert max(points(cloudwatch, "ClientLatency", "Maximum", of_job, namespace)) == greatest
     assert max(points(cloudwatch, "NumberOfUsers", "Maximum", of_job, namespace)) >= 1
     names = endpoint["EndpointName"], endpoint["VariantName"]
     assert sum(of_variant(cloudwatch, *names, "Invocations", "Sum")) == sent
-    assert all(value > 1_000 * least for value in of_variant(cloudwatch, *names, "ModelLatency", "p99"))
+    assert max(of_variant(cloudwatch, *names, "ModelLatency", "p100")) == 1_000 * greatest
 
 
 def test_a_variant_is_scaled_out_by_the_metrics_of_its_last_minutes(service: Hosting, cloudwatch: Any) -> None:
