@@ -1,5 +1,5 @@
-"""Variants that are scaled by themselves: the metrics of the last minutes decide (`domain.scaling`), and the endpoint's
-own loop carries it out."""
+"""Variants that are scaled by themselves: the metrics of the last minutes decide (`domain.target_tracking`), and the
+endpoint's own loop carries it out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modeldyno.domain.errors import ResourceNotFound
 from modeldyno.domain.host import Host
 from modeldyno.domain.metric import METRICS, MINUTE_SECONDS, figure, minute_of
 from modeldyno.domain.rollout import resized
-from modeldyno.domain.scaling import IN_MINUTES, Decision, ScalableTarget, decide
+from modeldyno.domain.target_tracking import IN_MINUTES, Decision, ScalableTarget, decide
 from modeldyno.engine.parts import Parts
 
 _LOOK_SECONDS = 10.0

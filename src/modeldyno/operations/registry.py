@@ -17,7 +17,7 @@ from modeldyno.operations import (
     package_groups,
     packages,
     recommendations,
-    scaling,
+    scaling_policies,
     tags,
 )
 from modeldyno.operations.context import Context
@@ -100,7 +100,7 @@ _OTHERS: dict[Api, dict[str, Handler]] = {
         "GetMetricData": metrics.get_metric_data,
         "ListMetrics": metrics.list_metrics,
     },
-    Api.SCALING: scaling.HANDLERS,
+    Api.SCALING: scaling_policies.HANDLERS,
 }
 
 _ALSO_MISSING = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from modeldyno.domain.metric import Minute, Series, Values
-from modeldyno.domain.scaling import ScalableTarget
+from modeldyno.domain.target_tracking import ScalableTarget
 
 
 class MetricStore(Protocol):

@@ -18,7 +18,7 @@ from modeldyno.domain.job import Job, JobSpec, JobStatus
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.metric import Values
 from modeldyno.domain.resource import Kind, Resource
-from modeldyno.domain.scaling import ScalableTarget
+from modeldyno.domain.target_tracking import ScalableTarget
 from modeldyno.domain.trial import Placement, Trial, TrialResult, TrialSpec, TrialStatus
 from modeldyno.store.tables import jobs
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from modeldyno.domain.errors import Conflict
-from modeldyno.domain.scaling import ScalableTarget
+from modeldyno.domain.target_tracking import ScalableTarget
 from modeldyno.store.codec import json_text, scalable_target_of
 from modeldyno.store.queries import Queries
 from modeldyno.store.tables import scalable_targets

@@ -12,7 +12,7 @@ from modeldyno.domain.endpoint import Endpoint, EndpointStatus, FleetSpec, Serve
 from modeldyno.domain.host import Cgroup, Host
 from modeldyno.domain.metric import PER_INSTANCE, Minute, Values, minute_of
 from modeldyno.domain.model import ModelSource
-from modeldyno.domain.scaling import Policy, ScalableTarget
+from modeldyno.domain.target_tracking import Policy, ScalableTarget
 from modeldyno.engine.scaling import room_for
 from tests.unit.domain.hosted import an_endpoint, variant
 from tests.unit.engine.world import TYPES, World

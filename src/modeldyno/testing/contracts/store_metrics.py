@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from modeldyno.domain.metric import Minute, Series, Values, values_of
-from modeldyno.domain.scaling import Policy, ScalableTarget
+from modeldyno.domain.target_tracking import Policy, ScalableTarget
 from modeldyno.ports import Store
 from modeldyno.testing.contracts.facts import REGION
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from modeldyno.domain.scaling import Decision, Policy, ScalableTarget, decide
+from modeldyno.domain.target_tracking import Decision, Policy, ScalableTarget, decide
 
 NOW = 10_000.0
 POLICY = Policy("p", "arn", "AWS/SageMaker", "InvocationsPerInstance", "Sum", 100.0, 300, 300, True, 0.0)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from modeldyno.domain.errors import InvalidRequest, ResourceNotFound, UnsupportedRequest
 from modeldyno.domain.metric import CPU, METRICS, PER_INSTANCE, Namespace, Unit
-from modeldyno.domain.scaling import COOLDOWN_SECONDS, Policy, ScalableTarget
+from modeldyno.domain.target_tracking import COOLDOWN_SECONDS, Policy, ScalableTarget
 from modeldyno.operations.context import Context
 from modeldyno.operations.metric_sources import ENDPOINT_NAME, VARIANT_NAME
 from modeldyno.operations.shapes import Shape, integer, name, number, struct, structs, text, texts
