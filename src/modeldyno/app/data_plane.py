@@ -11,6 +11,7 @@ import psutil
 from modeldyno.app.compose import Dyno
 from modeldyno.app.orders import note
 from modeldyno.router.invoke import LIMIT_BYTES, Invoker
+from modeldyno.router.meter import Meter
 from modeldyno.router.metrics import Metrics
 from modeldyno.router.mirror import MirrorLimits
 from modeldyno.router.table import RouteTable
@@ -27,7 +28,8 @@ async def data_plane(dyno: Dyno, gate: Gate) -> AsyncIterator[tuple[Invoker, Cal
     """What answers inference requests, and its metrics."""
     life = f"front-{dyno.entropy.token(12)}"
     chosen = dyno.settings.shadow
-    metrics = Metrics()
+    meter = Meter(dyno.store, dyno.clock, life, note)
+    metrics = Metrics(meter)
     table = RouteTable(dyno.store, dyno.clock, life, LIMIT_BYTES, note)
     tap = Tap(
         dyno.places.spool,
@@ -47,14 +49,16 @@ async def data_plane(dyno: Dyno, gate: Gate) -> AsyncIterator[tuple[Invoker, Cal
         spare_bytes=round(dyno.settings.capture.spare_mib * _MEBIBYTE),
     )
     await table.look()
-    looking = asyncio.create_task(table.run())
+    lasting = [asyncio.create_task(table.run()), asyncio.create_task(meter.run())]
     try:
         yield (
             Invoker(table, dyno.clock, dyno.settings.account, tap, gate),
             lambda: metrics.text(dyno.store.servers(), psutil.disk_usage(str(dyno.places.root)).percent),
         )
     finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
+        for task in lasting:
+            task.cancel()
+        await asyncio.gather(*lasting, return_exceptions=True)
         await tap.end(_MIRROR_SECONDS)
+        await meter.write()
         await table.end()

@@ -57,6 +57,10 @@ class InvalidRequest(RequestError):
             super().__init__("; ".join(self.violations))
 
 
+class InvalidCombination(InvalidRequest):
+    """Members that are right each by itself, and not together."""
+
+
 class UnsupportedRequest(RequestError):
     """AWS has this operation or field and Dyno does not; the message names it."""
 

@@ -16,7 +16,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from modeldyno.domain.endpoint import (
@@ -75,6 +75,22 @@ def change_to(endpoint: Endpoint, spec: FleetSpec, rollout: Rollout, now: float)
         status=EndpointStatus.UPDATING,
         fleet=Fleet(fleet.number, spec),
         before=fleet.spec,
+        failure_reason=None,
+        modified_at=now,
+    )
+
+
+def resized(endpoint: Endpoint, counts: Mapping[str, int], weights: Mapping[str, float], now: float) -> Endpoint:
+    """The endpoint on its way to other numbers of instances, and then to other weights, by the names of its production
+    variants."""
+    spec = endpoint.fleet.spec
+    variants = tuple(replace(one, count=counts.get(one.name, one.count)) for one in spec.variants)
+    return replace(
+        endpoint,
+        status=EndpointStatus.UPDATING,
+        fleet=Fleet(endpoint.fleet.number, replace(spec, variants=variants)),
+        before=spec,
+        weights=dict(weights),
         failure_reason=None,
         modified_at=now,
     )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from pathlib import Path
 
 from modeldyno.domain.endpoint import Server, ServerStatus
-from modeldyno.domain.errors import InputFault, ModelFault, TrialFailure
+from modeldyno.domain.errors import DynoError, InputFault, ModelFault, TrialFailure
+from modeldyno.domain.metric import CPU, DISK, MEMORY, Metric, Minute, Values, minute_of
 from modeldyno.domain.trial import TrialSpec
 from modeldyno.engine.materials import ModelFiles
 from modeldyno.engine.parts import Parts
@@ -22,6 +26,7 @@ _MISSES = 3
 # Chosen: a server that hangs for so long is replaced; until then it may come back.
 _REPLACE_SECONDS = 30.0
 _USAGE_SECONDS = 10.0
+_METRICS: dict[str, Metric] = {"cpu": CPU, "memory": MEMORY, "disk": DISK}
 
 
 class Superseded(Exception):
@@ -51,6 +56,8 @@ class ServerRun:
         self.instance: Instance | None = None
         self.strain: str | None = None
         self._name = f"{server.variant.name}/{server.index}"
+        self._began = parts.clock.now()
+        self._minute = self._minute_at(0)
 
     async def run(self, *, adopt: bool = False) -> None:
         """Serve until cancelled, or until the server has ended and the row says why. Nothing is left then."""
@@ -121,7 +128,25 @@ class ServerRun:
         if placement is not None and placement.memory_bytes and after.memory_bytes is not None:
             usage["memory"] = 100.0 * after.memory_bytes / placement.memory_bytes
         await self._report(usage=usage)
+        disk = _disk_percent(self._parts.hosted_dir)
+        await self._meter(usage if disk is None else {**usage, "disk": disk})
         return after
+
+    async def _meter(self, usage: dict[str, float]) -> None:
+        """Keep the minute's values; while the store is away there are none."""
+        at = minute_of(self._parts.clock.now())
+        if at != self._minute.at:
+            self._minute = self._minute_at(at)
+        for name, percent in usage.items():
+            metric = _METRICS[name]
+            self._minute.values.setdefault(metric.name, Values()).add(round(percent * metric.steps))
+        with contextlib.suppress(DynoError):
+            await asyncio.to_thread(self._parts.store.put_minutes, [self._minute])
+
+    def _minute_at(self, at: int) -> Minute:
+        server = self._server
+        source = f"{self._tag}@{self._began:.3f}"
+        return Minute(server.region, server.endpoint_name, server.variant.name, at, source, {})
 
     async def _failed(self, reason: str, log_tail: str) -> None:
         """One that was ready once is replaced; one that never was has failed."""
@@ -172,3 +197,12 @@ class ServerRun:
             startup_seconds=variant.startup_seconds,
             lasting=True,
         )
+
+
+def _disk_percent(place: Path) -> float | None:
+    """Of the disk that models are on; None where the place is not there yet."""
+    try:
+        disk = shutil.disk_usage(place)
+    except FileNotFoundError:
+        return None
+    return 100.0 * disk.used / disk.total

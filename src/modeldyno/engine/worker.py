@@ -29,6 +29,7 @@ from modeldyno.engine.keeper import Keeper
 from modeldyno.engine.materials import Materials
 from modeldyno.engine.parts import Parts
 from modeldyno.engine.results import Results
+from modeldyno.engine.scaling import Scaler
 from modeldyno.engine.sites import LivingEndpoint, OwnServer, Site
 from modeldyno.engine.trial import TrialRun
 from modeldyno.ports import Claim, LogLine, Tag
@@ -65,6 +66,7 @@ class Worker:
         background = [asyncio.create_task(work) for work in lasting]
         if self._hosting is not None:
             background.append(asyncio.create_task(self._hosting.run()))
+            background.append(asyncio.create_task(Scaler(self._parts, self._host).run()))
             if self._parts.spool is not None:
                 background.append(asyncio.create_task(Keeper(self._parts, self._parts.spool).run()))
         try:
@@ -342,6 +344,7 @@ class Worker:
         self._pruned = self._parts.clock.monotonic()
         before = self._parts.clock.now() - self._parts.options.retention_seconds
         await asyncio.to_thread(self._parts.store.prune, before)
+        await asyncio.to_thread(self._parts.store.prune_minutes, before)
         await asyncio.to_thread(self._parts.prune_files, before)
 
 

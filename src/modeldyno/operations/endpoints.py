@@ -18,7 +18,7 @@ from modeldyno.domain.endpoint import (
 from modeldyno.domain.errors import InvalidRequest, ResourceInUse, ResourceNotFound
 from modeldyno.domain.names import arn_of, keep_end
 from modeldyno.domain.resource import Kind
-from modeldyno.domain.rollout import update_to
+from modeldyno.domain.rollout import resized, update_to
 from modeldyno.operations.context import Context
 from modeldyno.operations.fleets import find_config, fleet_spec, rollout_of
 from modeldyno.operations.pagination import at_or_after, query, write_token
@@ -117,16 +117,7 @@ def update_weights(context: Context, params: Shape) -> Shape:
     def change(endpoint: Endpoint) -> Endpoint:
         require_settled(endpoint)
         require_free(endpoint)
-        spec, weights = _resized(endpoint, wanted)
-        return replace(
-            endpoint,
-            status=EndpointStatus.UPDATING,
-            fleet=Fleet(endpoint.fleet.number, spec),
-            before=endpoint.fleet.spec,
-            weights=weights,
-            failure_reason=None,
-            modified_at=context.now(),
-        )
+        return resized(endpoint, *_sizes(endpoint, wanted), context.now())
 
     return {"EndpointArn": _changed(context, name(params, "EndpointName"), change).arn}
 
@@ -221,7 +212,7 @@ def _retained(new: FleetSpec, old: FleetSpec, excluded: set[str]) -> FleetSpec:
     return replace(new, variants=tuple(map(kept, new.variants)), capture=capture)
 
 
-def _resized(endpoint: Endpoint, wanted: Sequence[Shape]) -> tuple[FleetSpec, dict[str, float]]:
+def _sizes(endpoint: Endpoint, wanted: Sequence[Shape]) -> tuple[dict[str, int], dict[str, float]]:
     spec = endpoint.fleet.spec
     known = {variant.name for variant in spec.variants}
     counts: dict[str, int] = {}
@@ -238,8 +229,7 @@ def _resized(endpoint: Endpoint, wanted: Sequence[Shape]) -> tuple[FleetSpec, di
             weights[variant] = weight
     if sum(weights.get(variant.name, variant.weight) for variant in spec.variants) <= 0:
         raise InvalidRequest("The weight of at least one production variant must be above 0.")
-    variants = tuple(replace(one, count=counts.get(one.name, one.count)) for one in spec.variants)
-    return replace(spec, variants=variants), weights
+    return counts, weights
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
-from modeldyno.operations.registry import OPERATIONS, Standing
-from modeldyno.wire.service import service
+from modeldyno.operations.registry import OPERATIONS, OPERATIONS_OF, Operation, Standing
+from modeldyno.wire.service import Api, service
 
 _HEAD = """\
 # Operations
@@ -32,6 +32,15 @@ This page is generated: `python -m modeldyno.operations.reference > docs/referen
 |---|---|---|
 {rows}
 
+## What Dyno does of other services
+
+At the same URL. What is not in the table is refused by name, as are members that an operation does not honour.
+S3 is not here: [keep models in S3](../how-to/s3.md) says what it answers.
+
+| Service | Operation | Standing | What is missing |
+|---|---|---|---|
+{others}
+
 ## What Dyno refuses
 
 {names}
@@ -43,7 +52,13 @@ def render() -> str:
     known = service()
     refused = [name for name in sorted(known.operations) if name not in OPERATIONS]
     entries = [OPERATIONS[name] for name in sorted(OPERATIONS)]
-    rows = [f"| `{entry.name}` | {entry.standing} | {entry.missing.replace('|', '&#124;')} |" for entry in entries]
+    rows = [f"| {_row(entry)} |" for entry in entries]
+    others = [
+        f"| {service(api).metadata.service_id} | {_row(done[name])} |"
+        for api, done in OPERATIONS_OF.items()
+        if api is not Api.SAGEMAKER
+        for name in sorted(done)
+    ]
     return _HEAD.format(
         total=len(known.operations),
         version=known.metadata.api_version,
@@ -51,8 +66,13 @@ def render() -> str:
         complete=sum(entry.standing is Standing.COMPLETE for entry in entries),
         refused=len(refused),
         rows="\n".join(rows),
+        others="\n".join(others),
         names="\n".join(f"- `{name}`" for name in refused),
     )
+
+
+def _row(entry: Operation) -> str:
+    return f"`{entry.name}` | {entry.standing} | {entry.missing.replace('|', '&#124;')}"
 
 
 if __name__ == "__main__":

@@ -12,12 +12,14 @@ from modeldyno.operations import (
     experiments,
     identity,
     logs,
+    metrics,
     model_metadata,
     models,
     package_groups,
     packages,
     recommendations,
     scaling,
+    scaling_policies,
     search,
     tags,
 )
@@ -99,6 +101,12 @@ _OTHERS: dict[Api, dict[str, Handler]] = {
         "GetLogEvents": logs.get_log_events,
         "FilterLogEvents": logs.filter_log_events,
     },
+    Api.METRICS: {
+        "GetMetricStatistics": metrics.get_metric_statistics,
+        "GetMetricData": metrics.get_metric_data,
+        "ListMetrics": metrics.list_metrics,
+    },
+    Api.SCALING: scaling_policies.HANDLERS,
 }
 
 _ALSO_MISSING = {
@@ -112,6 +120,10 @@ _ALSO_MISSING = {
     "ListModelMetadata": "Lists the models that packages and jobs of this installation name as NearestModelName: AWS's "
     "own list of benchmarked models is not published.",
     "UpdateModelPackage": "A SourceUri that is an ARN is refused.",
+    "GetMetricStatistics": "ExtendedStatistics are percentiles only (p0 to p100).",
+    "PutScalingPolicy": "Target tracking only, on SageMakerVariantInvocationsPerInstance or a metric of the variant "
+    "itself; there are no alarms.",
+    "GetMetricData": "Of extended statistics there are percentiles only; dynamic labels are refused.",
 }
 
 

@@ -297,7 +297,7 @@ def refuse_unsupported(operation: str, params: Shape, *, unenforced: bool = Fals
 def missing_of(operation: str) -> str:
     """What an operation does not do, in words, for docs/reference/operations.md."""
     found = [
-        (refusal, path if refusal.values is None else f"{path}={','.join(map(str, refusal.values))}")
+        (refusal, path if refusal.values is None else f"{path}={','.join(sorted(map(str, refusal.values)))}")
         for path, refusal in REFUSED.get(operation, {}).items()
         if not path.startswith(("Containers[]", "ShadowProductionVariants[]"))  # as of the other
     ]

@@ -13,6 +13,7 @@ from modeldyno.domain.resource import Cursor, Kind, Query, Resource
 from modeldyno.domain.trial import Placement, Trial, TrialResult, TrialSpec, TrialStatus
 from modeldyno.ports.hosting import HostingStore
 from modeldyno.ports.keys import KeyStore
+from modeldyno.ports.metrics import MetricStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Claim:
 Place = Callable[[Trial, Sequence[Placement]], Placement | None]
 
 
-class Store(HostingStore, KeyStore, Protocol):
+class Store(HostingStore, MetricStore, KeyStore, Protocol):
     """Where facts are kept. Every method is one transaction; each retries on a lost connection.
 
     Raises `ResourceInUse` / `ResourceNotFound` (domain.errors) with plain messages; operations reword them for

@@ -1,4 +1,4 @@
-"""CloudWatch's metrics of an endpoint, for Prometheus: the same names and dimensions.
+"""CloudWatch's metrics of an endpoint, for Prometheus: the same names and dimensions; and by the minute (`meter`).
 
 **Source:** SageMaker developer guide, *Monitor with CloudWatch*: namespaces AWS/SageMaker and
 /aws/sagemaker/Endpoints.
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from modeldyno.domain.endpoint import Server
 from modeldyno.domain.pair import Side
 from modeldyno.router.invoke import Exchange
+from modeldyno.router.meter import Meter
 from modeldyno.router.request import Invocation
 from modeldyno.router.table import Target
 
@@ -24,9 +25,10 @@ _UTILIZATION = {"cpu": "CPUUtilization", "memory": "MemoryUtilization"}
 
 
 class Metrics:
-    """What this front has seen of each variant."""
+    """What this front has seen of each variant. `meter`: is told of each request, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, meter: Meter | None = None) -> None:
+        self._meter = meter
         disable_created_metrics()  # type: ignore[no-untyped-call]  # when a counter was made tells nobody anything
         self._registry = CollectorRegistry()
         made: dict[str, Counter] = {}
@@ -59,16 +61,23 @@ class Metrics:
         """Production has answered."""
         model_us = exchange.model_ns / 1e3
         children = self._count(target.route.name, exchange.variant, exchange.status, model_us)
-        instances = sum(len(choice.servers) for choice in target.choices if choice.variant == exchange.variant)
-        children[3].inc(1.0 / max(1, instances))
-        if exchange.total_ns:
-            children[2].observe(max(0.0, exchange.total_ns / 1e3 - model_us))
+        instances = max(1, sum(len(choice.servers) for choice in target.choices if choice.variant == exchange.variant))
+        children[3].inc(1.0 / instances)
+        overhead_ns = max(0, exchange.total_ns - exchange.model_ns) if exchange.total_ns else None
+        if overhead_ns is not None:
+            children[2].observe(overhead_ns / 1e3)
+        if self._meter is not None:
+            key = target.route.region, target.route.name, exchange.variant
+            self._meter.count(key, exchange.status, exchange.model_ns, overhead_ns, instances)
 
     def mirrored(self, target: Target, side: Side) -> None:
         """The shadow has answered."""
         children = self._count(target.route.name, side.variant, side.status, side.latency_ns / 1e3)
-        instances = len(target.route.mirror.servers) if target.route.mirror is not None else 1
-        children[3].inc(1.0 / max(1, instances))
+        instances = max(1, len(target.route.mirror.servers)) if target.route.mirror is not None else 1
+        children[3].inc(1.0 / instances)
+        if self._meter is not None:
+            key = target.route.region, target.route.name, side.variant
+            self._meter.count(key, side.status, side.latency_ns, None, instances)
 
     def refused(self, target: Target, invocation: Invocation, status: int) -> None:
         """No model was reached: AWS counts nothing for a variant then."""

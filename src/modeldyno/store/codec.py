@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +16,9 @@ from modeldyno.domain.evidence import Evidence
 from modeldyno.domain.experiment import Experiment
 from modeldyno.domain.job import Job, JobSpec, JobStatus
 from modeldyno.domain.measurement import Window
+from modeldyno.domain.metric import Values
 from modeldyno.domain.resource import Kind, Resource
+from modeldyno.domain.target_tracking import ScalableTarget
 from modeldyno.domain.trial import Placement, Trial, TrialResult, TrialSpec, TrialStatus
 from modeldyno.store.tables import jobs
 
@@ -27,9 +32,11 @@ _result = msgspec.json.Decoder(TrialResult)
 _endpoint = msgspec.json.Decoder(Endpoint)
 _experiment = msgspec.json.Decoder(Experiment)
 _server = msgspec.json.Decoder(Server)
+_scalable = msgspec.json.Decoder(ScalableTarget)
 _counts = msgspec.json.Decoder(dict[str, int])
 _evidence = msgspec.msgpack.Decoder(Evidence)
 _window = msgspec.msgpack.Decoder(Window)
+_values = msgspec.msgpack.Decoder(dict[str, tuple[int, int, int, int, list[int]]])
 _JOB_COLUMNS = tuple(jobs.c.keys())
 
 
@@ -234,3 +241,34 @@ def evidence_of(data: bytes | None) -> Evidence | None:
 def evidence_bytes(evidence: Evidence) -> bytes:
     """Evidence, compactly: its histograms have integer keys, which JSON has not."""
     return msgspec.msgpack.encode(evidence)
+
+
+def values_bytes(values: Mapping[str, Values]) -> bytes:
+    """Values of metrics by name, compactly: of each bucket how far it is from the one before, and its count."""
+    plainly = {
+        name: (one.count, one.total, one.least, one.greatest, _steps(one.counts)) for name, one in values.items()
+    }
+    return zlib.compress(msgspec.msgpack.encode(plainly))
+
+
+def values_of(data: bytes, name: str) -> Values | None:
+    """The values of one metric among these; None: there are none."""
+    found = _values.decode(zlib.decompress(data)).get(name)
+    if found is None:
+        return None
+    count, total, least, greatest, steps = found
+    buckets = itertools.accumulate(steps[::2])
+    return Values(count, total, least, greatest, dict(zip(buckets, steps[1::2], strict=True)))
+
+
+def _steps(counts: dict[int, int]) -> list[int]:
+    steps, before = [], 0
+    for bucket in sorted(counts):
+        steps += [bucket - before, counts[bucket]]
+        before = bucket
+    return steps
+
+
+def scalable_target_of(text: str) -> ScalableTarget:
+    """A row of `scalable_targets`; it is written by `json_text`."""
+    return _scalable.decode(text)

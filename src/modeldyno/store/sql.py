@@ -14,8 +14,10 @@ from modeldyno.store.hosting import EndpointQueries, FrontQueries
 from modeldyno.store.jobs import JobQueries
 from modeldyno.store.keys import KeyQueries
 from modeldyno.store.leases import LeaseQueries
+from modeldyno.store.metrics import MetricQueries
 from modeldyno.store.records import RecordQueries
 from modeldyno.store.resources import ResourceQueries, TagQueries
+from modeldyno.store.scaling import ScalingQueries
 from modeldyno.store.schema import ready
 
 
@@ -28,6 +30,8 @@ class SqlStore(
     EndpointQueries,
     FrontQueries,
     ExperimentQueries,
+    MetricQueries,
+    ScalingQueries,
     KeyQueries,
 ):
     """Facts in SQLite or PostgreSQL. Safe to use from many threads and processes at once."""

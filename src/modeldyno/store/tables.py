@@ -239,3 +239,37 @@ access_keys = Table(
     Column("note", Text, nullable=False),
     Column("revoked_at", Double),
 )
+
+# Since revision 0006. What one process saw of a variant in one minute; `values` are by the metric's name.
+metric_minutes = Table(
+    "metric_minutes",
+    metadata,
+    Column("region", WORD, primary_key=True),
+    Column("endpoint", WORD, primary_key=True),
+    Column("variant", WORD, primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("source", WORD, primary_key=True),
+    Column("values", LargeBinary, nullable=False),
+    Index(None, "minute"),
+)
+
+# Which metrics there are in `metric_minutes`, so that a list of them need not read it.
+metric_series = Table(
+    "metric_series",
+    metadata,
+    Column("region", WORD, primary_key=True),
+    Column("endpoint", WORD, primary_key=True),
+    Column("variant", WORD, primary_key=True),
+    Column("metric", WORD, primary_key=True),
+    Column("last_minute", BigInteger, nullable=False),
+)
+
+# What scales a variant by itself; `target` has the policies, too.
+scalable_targets = Table(
+    "scalable_targets",
+    metadata,
+    Column("region", WORD, primary_key=True),
+    Column("endpoint", WORD, primary_key=True),
+    Column("variant", WORD, primary_key=True),
+    Column("target", Text, nullable=False),
+)

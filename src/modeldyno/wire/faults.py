@@ -11,6 +11,7 @@ from modeldyno.domain.errors import (
     AccessProblem,
     AccessRefused,
     Conflict,
+    InvalidCombination,
     InvalidRequest,
     LimitExceeded,
     MalformedRequest,
@@ -58,6 +59,7 @@ _CODES_OF: dict[Api, dict[type[RequestError], str]] = {
     },
     Api.METRICS: {
         InvalidRequest: "InvalidParameterValue",
+        InvalidCombination: "InvalidParameterCombination",
         UnsupportedRequest: "InvalidParameterValue",
         ResourceNotFound: "ResourceNotFoundException",
     },

@@ -17,11 +17,14 @@ import regex
 from modeldyno.domain.errors import InvalidRequest
 from modeldyno.wire.service import Api, Shape, fold, lower_first, operation_shapes, shortened
 
-# Patterns of the model that no Python engine reads, by what they mean. They are written for Java's UTF-16, where
+# Patterns of the models that no Python engine reads, by what they mean. They are written for Java's UTF-16, where
 # the surrogates stand for the characters beyond the basic plane.
 PATTERNS = {
     r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\t]*": (
         r"[\u0020-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF\t]*"
+    ),
+    r"[\u0020-\uD7FF\uE000-\uFFFD\uD800\uDC00-\uDBFF\uDFFF\r\n\t]*": (
+        r"[\u0020-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF\r\n\t]*"
     ),
 }
 # A pattern may take this long on one value; then the value is refused, and no more patterns are tried in that request.

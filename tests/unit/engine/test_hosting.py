@@ -23,6 +23,7 @@ from modeldyno.domain.endpoint import (
     VariantSpec,
 )
 from modeldyno.domain.experiment import ExperimentStatus
+from modeldyno.domain.metric import Minute, minute_of, values_of
 from modeldyno.domain.model import ModelSource
 from modeldyno.domain.rollout import update_to
 from modeldyno.ports import DeployRequest, Instance
@@ -269,3 +270,32 @@ async def test_an_experiment_takes_its_endpoint_and_gives_it_back(world: World) 
         assert endpoint(world).experiment is None
         assert endpoint(world).fleet == Fleet(1, FleetSpec("c", (production,)))
     assert len([request for request in world.backend.requests if request.tag.unit.endswith("main-0")]) == 1
+
+
+async def test_what_a_server_uses_is_kept_by_the_minute(world: World) -> None:
+    add(world, a_variant(count=2))
+
+    def looks() -> int:
+        now = minute_of(world.clock.now())
+        found = world.store.metric_values("us-east-1", "e", "main", "DiskUtilization", now - 3600, now + 60, 60)
+        return sum(values.count for _, values in found)
+
+    async with world.worker(hosts=True):
+        await in_service(world)
+        await world.until(lambda: looks() >= 14)  # six a minute of each of two: over more than one minute
+    names = {one.metric for one in world.store.metric_series("us-east-1")}
+    assert names == {"CPUUtilization", "MemoryUtilization", "DiskUtilization"}
+
+
+async def test_metrics_past_their_retention_are_forgotten(world: World) -> None:
+    old, young = minute_of(world.clock.now() - 31 * 86_400), minute_of(world.clock.now() - 29 * 86_400)
+    for at in (old, young):
+        world.store.put_minutes([Minute("us-east-1", "e", "main", at, "s", {"Invocations": values_of([1])})])
+    async with world.worker():
+        await world.until(lambda: len(kept_at(world, old)) == 1)
+    assert kept_at(world, old) == [young]
+
+
+def kept_at(world: World, begin: int) -> list[int]:
+    found = world.store.metric_values("us-east-1", "e", "main", "Invocations", begin, begin + 10**7, 60)
+    return [at for at, _ in found]

@@ -10,7 +10,7 @@ import pytest
 
 from modeldyno.wire.decode import decode_call
 from modeldyno.wire.encode import encode_output
-from modeldyno.wire.service import service
+from modeldyno.wire.service import Api, service
 from modeldyno.wire.validate import PATTERNS, compiled
 from tests.unit.wire.samples import on_our_side, sample
 
@@ -59,8 +59,9 @@ def test_every_operation_s_request_as_botocore_sends_it_is_read_as_it_was_meant(
         assert call.params == on_our_side(meant), name
 
 
-def test_every_pattern_of_the_model_can_be_read_and_the_table_holds_no_other():
-    patterns = {shape.pattern for shape in service().shapes.values() if shape.pattern is not None}
+def test_every_pattern_of_the_models_can_be_read_and_the_table_holds_no_other():
+    every = [shape for api in Api for shape in service(api).shapes.values()]
+    patterns = {shape.pattern for shape in every if shape.pattern is not None}
     for pattern in patterns:
         compiled(pattern)
     assert set(PATTERNS) <= patterns

@@ -11,10 +11,11 @@ from modeldyno.testing.contracts.store_hosting import HostingContract
 from modeldyno.testing.contracts.store_jobs import JobContract
 from modeldyno.testing.contracts.store_keys import KeyContract
 from modeldyno.testing.contracts.store_leases import LeaseContract
+from modeldyno.testing.contracts.store_metrics import MetricContract
 from modeldyno.testing.contracts.store_resources import ResourceContract
 
 
-class StoreContract(ResourceContract, JobContract, LeaseContract, HostingContract, KeyContract):
+class StoreContract(ResourceContract, JobContract, LeaseContract, HostingContract, MetricContract, KeyContract):
     """Collected by pytest in a subclass named ``Test...``.
 
     `open_again`: each call opens another store on the same facts, as another process would; there are
