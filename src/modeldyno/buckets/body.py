@@ -4,10 +4,8 @@
    while the next is gathered, so memory stays at a few of them.
 2. Digests: the entity tag (MD5 of an object; of a part a CRC, which costs a hundredth), what X-Amz-Content-Sha256 and
    Content-MD5 say, and the checksums that the request names in a header or, of aws-chunked, in a trailer.
-3. The signature of each chunk, where chunks are signed, goes on from that of the request.
 
-**Source:** S3 API reference, *Signature calculations: transferring a payload in multiple chunks*, and *Checking object
-integrity*.
+**Source:** S3 API reference, *Checking object integrity*.
 """
 
 from __future__ import annotations
@@ -20,12 +18,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from modeldyno.buckets.refusals import Refused, refused
+from modeldyno.buckets.chunked import unwrapped
+from modeldyno.buckets.refusals import refused
 from modeldyno.ports.buckets import Sink
-from modeldyno.wire.signature import EMPTY_SHA256, Identity, sign
+from modeldyno.wire.signature import Identity
 
 _BUFFER_BYTES = 512 * 1024
-_LINE_BYTES = 4096
 IDLE_SECONDS = 60.0
 """Chosen: how long a caller may send nothing."""
 
@@ -242,114 +240,7 @@ class Body:
                 return
 
     def _content(self) -> AsyncIterator[bytes]:
-        return self._unwrapped() if self.chunked else self._raw()
-
-    async def _unwrapped(self) -> AsyncIterator[bytes]:
-        """The chunks of aws-chunked: a line with the size (and the signature), the data, a line end; then trailers."""
-        source = _Source(self._raw())
-        signatures = _ChunkSignatures(self._identity) if "-AWS4-HMAC-SHA256-" in self._payload else None
-        while True:
-            size, signature = _chunk_head(await source.line())
-            digest = hashlib.sha256() if signatures is not None else None
-            left = size
-            while left:
-                data = await source.some(left)
-                left -= len(data)
-                if digest is not None:
-                    digest.update(data)
-                yield data
-            if signatures is not None and digest is not None:
-                signatures.check(digest.hexdigest(), signature)
-            if size == 0:
-                break
-            if await source.line():
-                raise _malformed()
-        await self._read_trailers(source, signatures)
-
-    async def _read_trailers(self, source: _Source, signatures: _ChunkSignatures | None) -> None:
-        lines = bytearray()
-        signature = ""
-        while line := await source.line(at_end=True):
-            name, _, value = line.partition(b":")
-            word = name.strip().lower().decode("latin-1")
-            if word == "x-amz-trailer-signature":
-                signature = value.strip().decode("latin-1")
-            else:
-                self._trailers[word] = value.strip().decode("latin-1")
-                lines += word.encode() + b":" + value.strip() + b"\n"
-        if signatures is not None and self._payload.endswith("-TRAILER"):
-            signatures.check_trailer(hashlib.sha256(lines).hexdigest(), signature)
-
-
-class _ChunkSignatures:
-    """The chain of signatures. Without an identity (nobody needs to sign) nothing is checked."""
-
-    def __init__(self, identity: Identity | None) -> None:
-        self._identity = identity
-        self._last = identity.signature if identity else ""
-
-    def check(self, sha256: str, signature: str) -> None:
-        self._check("AWS4-HMAC-SHA256-PAYLOAD", f"{EMPTY_SHA256}\n{sha256}", signature)
-
-    def check_trailer(self, sha256: str, signature: str) -> None:
-        self._check("AWS4-HMAC-SHA256-TRAILER", sha256, signature)
-
-    def _check(self, kind: str, digests: str, signature: str) -> None:
-        if self._identity is None:
-            return
-        who = self._identity
-        expected = sign(who.signing_key, f"{kind}\n{who.signed_at}\n{who.scope}\n{self._last}\n{digests}")
-        if not hmac.compare_digest(expected.encode(), signature.encode()):
-            text = "The signature of a chunk does not match what was computed."
-            raise refused(403, "SignatureDoesNotMatch", text)
-        self._last = expected
-
-
-class _Source:
-    """Bytes as they are asked for."""
-
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
-        self._chunks = chunks
-        self._held = b""
-
-    async def line(self, *, at_end: bool = False) -> bytes:
-        """Up to the next line end. `at_end`: the end of all is one."""
-        while b"\r\n" not in self._held:
-            if len(self._held) > _LINE_BYTES:
-                raise _malformed()
-            more = await anext(self._chunks, None)
-            if more is None:
-                if at_end and not self._held:
-                    return b""
-                raise _malformed()
-            self._held += more
-        line, _, self._held = self._held.partition(b"\r\n")
-        return line
-
-    async def some(self, most: int) -> bytes:
-        """At least one byte, at most so many."""
-        if not self._held:
-            more = await anext(self._chunks, None)
-            if more is None:
-                raise refused(400, "IncompleteBody", "The body ended within a chunk.")
-            self._held = more
-        data, self._held = self._held[:most], self._held[most:]
-        return data
-
-
-def _chunk_head(line: bytes) -> tuple[int, str]:
-    size, _, rest = line.partition(b";")
-    try:
-        number = int(size, 16)
-    except ValueError:
-        raise _malformed() from None
-    if not 0 <= number < 2**40:
-        raise _malformed()
-    return number, rest.partition(b"chunk-signature=")[2].strip().decode("latin-1")
-
-
-def _malformed() -> Refused:
-    return refused(400, "InvalidRequest", "The body is not what aws-chunked says.")
+        return unwrapped(self._raw(), self._payload, self._identity, self._trailers) if self.chunked else self._raw()
 
 
 def _is_said(name: str) -> bool:
