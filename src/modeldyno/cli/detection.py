@@ -35,7 +35,7 @@ _REQUIREMENT = re.compile(rf"^\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:(?:==|
 _IMPORT = re.compile(r"^\s*(?:import|from)\s+(\w+)", re.MULTILINE)
 # A pickle holds the name, an opcode, the length and then the version. Source: sklearn.base.BaseEstimator.__getstate__.
 _WRITTEN_BY = re.compile(b"_sklearn_version.{1,14}?" + _VERSION.encode(), re.DOTALL)
-_NEED_SCRIPT = frozenset({Framework.SCIKIT_LEARN, Framework.XGBOOST})
+_NEED_SCRIPT = frozenset({Framework.SCIKIT_LEARN})
 SCRIPT = "code/inference.py"
 _TEXT_BYTES = 1024**2
 _PICKLE_BYTES = 64 * 1024**2

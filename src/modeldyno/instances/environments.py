@@ -68,7 +68,8 @@ class Environments:
         if choice.kind is ImageKind.OWN:
             return self._own(choice.image or "", request)
         code_dir = _code_dir(request)
-        _demand_script(choice, code_dir, request)
+        algorithm = _is_algorithm(choice, code_dir, request)
+        _demand_model(request) if algorithm else _demand_script(choice, code_dir, request)
         workers = _workers(request)
         environment = await build(
             self._cache_dir,
@@ -76,7 +77,7 @@ class Environments:
             Recipient(choice, _requirements(code_dir), _has_gpu(request), self._may_build),
             request.on_progress,
         )
-        return self._script(choice, environment, workers, request)
+        return self._script(choice, environment, workers, request, algorithm)
 
     async def python_for(self, framework: Framework, version: str | None = None) -> Path:
         """The interpreter of that framework's environment, built where it is not there: to train a model with what
@@ -88,18 +89,22 @@ class Environments:
         choice = ImageChoice(ImageKind.SCRIPT, framework, version)
         return (await build(self._cache_dir, self._uv, Recipient(choice), lambda text: None)).python
 
-    def _script(self, choice: ImageChoice, environment: Environment, workers: int, request: DeployRequest) -> Prepared:
+    def _script(
+        self, choice: ImageChoice, environment: Environment, workers: int, request: DeployRequest, algorithm: bool
+    ) -> Prepared:
         runtime = _copy_runtime(self._cache_dir)
-        effective = {SCRIPT_WORKERS_VARIABLE: str(workers)}
+        settings = {SCRIPT_WORKERS_VARIABLE: str(workers)}
+        if algorithm:
+            settings[_THREADS_VARIABLE] = "1"  # Source: aws/sagemaker-xgboost-container, serving.py
         threads = request.environment.get(_THREADS_VARIABLE)
-        if threads is not None:
-            effective[_THREADS_VARIABLE] = threads
+        effective = settings if threads is None else settings | {_THREADS_VARIABLE: threads}
+        mode = "built-in algorithm" if algorithm else "script mode"
         python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
         return Prepared(
             command=(str(environment.python), "-u", str(runtime), "--framework", str(choice.framework)),
-            environment={SCRIPT_WORKERS_VARIABLE: str(workers)},
+            environment=settings,
             readable=(environment.path, runtime, Path(sys.base_prefix)),
-            description=f"{environment.title} on {python}, script mode, {_count(workers)}",
+            description=f"{environment.title} on {python}, {mode}, {_count(workers)}",
             flags={Flag.VERSION_NEAREST: environment.nearest} if environment.nearest else {},
             effective_environment=effective,
         )
@@ -140,12 +145,23 @@ def _demand_script(choice: ImageChoice, code_dir: Path | None, request: DeployRe
     if choice.framework in _WITHOUT_SCRIPT or (code_dir is not None and (code_dir / program).is_file()):
         return
     title = RECIPES[choice.framework].title
-    refused = (
-        "XGBoost's built-in algorithm (a model without a script) is not supported."
-        if choice.framework is Framework.XGBOOST
-        else f"{title} needs a script."
-    )
-    raise InputFault(f"The model has no code/{program}. {refused} Add one with a model_fn(model_dir).")
+    raise InputFault(f"The model has no code/{program}. {title} needs a script. Add one with a model_fn(model_dir).")
+
+
+def _is_algorithm(choice: ImageChoice, code_dir: Path | None, request: DeployRequest) -> bool:
+    """Whether XGBoost's built-in algorithm serves: no script is named, and none is there under its usual name.
+
+    **Source:** aws/sagemaker-xgboost-container, serving.py: SAGEMAKER_PROGRAM decides.
+    """
+    if choice.framework is not Framework.XGBOOST or request.environment.get("SAGEMAKER_PROGRAM"):
+        return False
+    return code_dir is None or not (code_dir / "inference.py").is_file()
+
+
+def _demand_model(request: DeployRequest) -> None:
+    model_dir = request.model_dir
+    if model_dir is None or not any(path.is_file() for path in model_dir.iterdir()):
+        raise InputFault("The model has no script, and no file beside its directories that could be a booster.")
 
 
 def _requirements(code_dir: Path | None) -> Path | None:

@@ -20,7 +20,8 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True)
 class Configuration:
-    """How to serve. `program` is the script's path; it need not exist. `timeout_seconds`: of a request in a worker."""
+    """How to serve. `program` is the script's path; it need not exist. `timeout_seconds`: of a request in a worker.
+    `algorithm`: without a script, by XGBoost's built-in algorithm."""
 
     framework: str
     port: int
@@ -31,6 +32,7 @@ class Configuration:
     timeout_seconds: float
     default_accept: str
     max_payload_bytes: int
+    algorithm: bool = False
 
 
 def read(framework: str, environment: Mapping[str, str]) -> Configuration:
@@ -42,18 +44,22 @@ def read(framework: str, environment: Mapping[str, str]) -> Configuration:
     base_dir = environment.get("SAGEMAKER_BASE_DIR") or DEFAULT_BASE_DIR
     model_dir = Path(base_dir, "model")
     code_dir = _code_dir(environment.get("SAGEMAKER_SUBMIT_DIRECTORY"), base_dir)
-    program = environment.get("SAGEMAKER_PROGRAM") or "inference.py"
+    named = environment.get("SAGEMAKER_PROGRAM") or "inference.py"
+    program = code_dir / (named if named.endswith(".py") else named + ".py")
+    algorithm = framework == "xgboost" and not environment.get("SAGEMAKER_PROGRAM") and not program.is_file()
     timeout = _number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT", 60)
     return Configuration(
         framework=framework,
         port=int(_number(environment, "SAGEMAKER_BIND_TO_PORT", 8080)),
         model_dir=model_dir,
         code_dir=code_dir,
-        program=code_dir / (program if program.endswith(".py") else program + ".py"),
+        program=program,
         workers=int(_number(environment, "SAGEMAKER_MODEL_SERVER_WORKERS", _usable_cores())),
         timeout_seconds=_number(environment, "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", timeout),
-        default_accept=environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT") or "application/json",
+        default_accept=environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT")
+        or ("text/csv" if algorithm else "application/json"),
         max_payload_bytes=int(_number(environment, "SAGEMAKER_MAX_PAYLOAD_IN_MB", MAX_PAYLOAD_MIB)) * 1024**2,
+        algorithm=algorithm,
     )
 
 

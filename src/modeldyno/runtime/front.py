@@ -24,6 +24,7 @@ HOST = "127.0.0.1"
 KEEP_ALIVE_SECONDS = 3600  # idle users must not lose their connections between stages of load
 GRACE_SECONDS = 1  # for requests at hand when the server is told to end
 BACKLOG = 2048
+NO_CONTENT = 204
 PLAIN = "text/plain; charset=utf-8"
 
 
@@ -51,7 +52,9 @@ class Application:
             reply = self._ping(scope["method"])
         else:
             reply = Reply(404, PLAIN, {}, b"There are /ping and /invocations here.")
-        headers = [(b"content-length", str(len(reply.body)).encode()), (b"content-type", reply.content_type.encode())]
+        headers = []
+        if reply.status != NO_CONTENT:  # RFC 9110, section 8.6: it has no length
+            headers = [(b"content-length", b"%d" % len(reply.body)), (b"content-type", reply.content_type.encode())]
         headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})

@@ -10,13 +10,12 @@ import importlib.util
 import inspect
 import json
 import sys
-import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable  # noqa: UP035 - the runtime reads on Python 3.8
 
 from . import codecs
+from .answers import Answer, failure
 from .configuration import Configuration
 from .context import Context
 from .defaults import BY_FRAMEWORK
@@ -26,16 +25,6 @@ STAGES = ("input_fn", "predict_fn", "output_fn")
 
 class ScriptError(Exception):
     """The script cannot be used; the text says why."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What goes back to the caller."""
-
-    status: int
-    content_type: str
-    body: bytes
-    headers: dict[str, str]
 
 
 def load_script(path: Path, code_dir: Path) -> ModuleType | None:
@@ -115,7 +104,7 @@ class Handlers:
             said = answered.pop("content-type", None) or said
             return Answer(request.status_code, str(said), _body(written), answered)
         except Exception as error:
-            return _failure(error)
+            return failure(error)
 
 
 def _function(script: ModuleType | None, name: str) -> Callable[..., Any] | None:
@@ -130,16 +119,3 @@ def _body(written: Any) -> bytes:
     if written is None or isinstance(written, (dict, list, int, float)):
         return json.dumps(written).encode()
     raise TypeError(f"output_fn returned {type(written).__name__}: it must return text, bytes or what JSON can say.")
-
-
-def _failure(error: Exception) -> Answer:
-    status = getattr(error, "status_code", None)
-    if not (isinstance(status, int) and 400 <= status <= 599):
-        status = 500
-    if isinstance(error, codecs.StatusError):
-        text = str(error)
-        sys.stderr.write(text + "\n")
-    else:
-        text = traceback.format_exception_only(type(error), error)[-1].strip()
-        traceback.print_exception(type(error), error, error.__traceback__)
-    return Answer(status, "text/plain; charset=utf-8", text.encode(), {})

@@ -12,8 +12,10 @@ import traceback
 from typing import Sequence  # noqa: UP035 - the runtime reads on Python 3.8
 
 from . import frames
+from .answers import Serving
 from .configuration import read
-from .handlers import Handlers, ScriptError
+from .handlers import ScriptError
+from .loading import load
 
 LOAD_FAILED = 3  # the exit status of a worker whose model could not be loaded
 
@@ -27,12 +29,12 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front's; it ends its workers
     with socket.socket(fileno=options.worker) as front:
         try:
-            handlers = Handlers(read(options.framework, os.environ))
+            model = load(read(options.framework, os.environ))
         except (Exception, SystemExit) as error:
             return _tell_failure(front, error)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the front is gone
             front.sendall(frames.pack({"ready": True}))
-            _serve(front, handlers)
+            _serve(front, model)
     return 0
 
 
@@ -45,13 +47,13 @@ def _tell_failure(front: socket.socket, error: BaseException) -> int:
     return LOAD_FAILED
 
 
-def _serve(front: socket.socket, handlers: Handlers) -> None:
+def _serve(front: socket.socket, model: Serving) -> None:
     with front.makefile("rb") as stream:
         while True:
             frame = frames.read(stream)
             if frame is None:
                 return
             headers, body = frame
-            answer = handlers.answer(headers, body)
+            answer = model.answer(headers, body)
             head = [answer.status, answer.content_type, answer.headers]
             front.sendall(frames.pack(head, answer.body))

@@ -119,6 +119,20 @@ async def test_an_old_version_gets_the_numpy_of_its_time(environments, ask, mode
 async def test_without_a_gpu_xgboost_comes_without_cuda(environments, ask, model_dir):
     prepared = await environments.prepare(ask(source=of("2.0", "XGBOOST"), model_dir=model_dir))
     assert installed(prepared, "xgboost") == "2.0.0"
+    assert prepared.description.endswith(", script mode, 1 worker")
+
+
+async def test_a_booster_without_a_script_is_served_by_the_built_in_algorithm_with_one_thread(
+    environments, ask, tmp_path
+):
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "xgboost-model").write_bytes(b"")
+    request = {"source": of("2.0", "XGBOOST"), "model_dir": tmp_path / "bare"}
+    prepared = await environments.prepare(ask(**request))
+    assert prepared.description == f"XGBoost 2.0.0 on {PYTHON}, built-in algorithm, 1 worker"
+    assert prepared.environment["OMP_NUM_THREADS"] == prepared.effective_environment["OMP_NUM_THREADS"] == "1"
+    chosen = await environments.prepare(ask(**request, environment={"OMP_NUM_THREADS": "4"}))
+    assert chosen.effective_environment["OMP_NUM_THREADS"] == "4"
 
 
 async def test_hugging_face_brings_the_torch_of_its_image(environments, ask, model_dir):
@@ -236,8 +250,12 @@ async def test_a_model_without_a_script_is_refused_before_anything_is_built(envi
         await environments.prepare(
             ask(source=of("1.5"), model_dir=tmp_path / "empty", environment={"SAGEMAKER_PROGRAM": "serve.py"})
         )
-    with pytest.raises(InputFault, match="XGBoost's built-in algorithm"):
-        await environments.prepare(ask(source=of(image="sagemaker-xgboost:1.7-1"), model_dir=tmp_path / "empty"))
+    booster = of(image="sagemaker-xgboost:1.7-1")
+    with pytest.raises(InputFault, match="no script, and no file beside its directories that could be a booster"):
+        await environments.prepare(ask(source=booster, model_dir=tmp_path / "empty"))
+    named = {"SAGEMAKER_PROGRAM": "train"}
+    with pytest.raises(InputFault, match=r"no code/train\.py\. XGBoost needs a script"):
+        await environments.prepare(ask(source=booster, model_dir=tmp_path / "empty", environment=named))
     assert not (tmp_path / "cache").exists()
 
 

@@ -1,0 +1,13 @@
+"""Which kind of serving a model gets."""
+
+from __future__ import annotations
+
+from .answers import Serving
+from .boosters import Algorithm
+from .configuration import Configuration
+from .handlers import Handlers
+
+
+def load(configuration: Configuration) -> Serving:
+    """The model, loaded. Raises whatever loading it raises."""
+    return Algorithm(configuration) if configuration.algorithm else Handlers(configuration)
