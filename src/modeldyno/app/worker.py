@@ -16,6 +16,7 @@ from modeldyno.clock import SystemClock
 from modeldyno.domain.job import Job
 from modeldyno.engine.parts import Options, Parts
 from modeldyno.engine.worker import Worker
+from modeldyno.instances.compiler import ProcessCompiler
 from modeldyno.instances.host_lock import MeasuringLock
 from modeldyno.instances.process import ProcessBackend
 from modeldyno.load.process import ProcessGenerator
@@ -47,10 +48,13 @@ def main() -> None:
 def build_parts(settings: Settings, places: Places, store: Store) -> Parts:
     """The engine's parts on this host."""
     chosen = settings.measurement
+    environments = environments_of(settings, places)
+    backend = ProcessBackend(places.instances, environments.prepare, hidden=(places.root,))
     return Parts(
         store=store,
         objects=open_objects(settings, places),
-        backend=ProcessBackend(places.instances, environments_of(settings, places).prepare, hidden=(places.root,)),
+        backend=backend,
+        compiler=ProcessCompiler(backend, environments),
         generator=ProcessGenerator(),
         clock=SystemClock(),
         catalogue=build_catalogue(settings),

@@ -58,7 +58,8 @@ class Standing:
     def configuration(self) -> str:
         """Type and settings on one line."""
         chosen = words.settings(self.settings)
-        return self.name + (f" · {chosen}" if chosen else "")
+        compiled = f" · {words.COMPILED}" if self.trial.spec.compiled else ""
+        return self.name + compiled + (f" · {chosen}" if chosen else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ def _picture(sight: Sight, now: float) -> Group:
         trial = standing.trial
         table.add_row(
             str(trial.spec.index),
-            configuration_cell(standing.name, standing.settings),
+            configuration_cell(standing.name, standing.settings, words.COMPILED if trial.spec.compiled else ""),
             status_text(trial.status),
             *_cells(standing),
             Text(standing.remark, style="dim"),

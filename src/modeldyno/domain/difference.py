@@ -130,10 +130,16 @@ def sample_of(result: Document, trial: Document) -> Sample:
     chosen = tuple(window for window in constant if first <= window.sequence <= last)
     if not sum(window.succeeded for window in chosen):
         raise InvalidRequest(f"The result of {job['name']} holds no windows to compare.")
-    configuration = trial["instance_type"], tuple(sorted(trial["tuned"].items()))
+    configuration = configuration_of(trial)
     threshold, price = job["threshold_ms"], trial["usd_per_hour"]
     percentile = figures["percentile"]
     return Sample(configuration, chosen, constant, users, percentile, threshold, price, lost_to_others(trial))
+
+
+def configuration_of(trial: Document) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """What makes trials of two jobs alike: type and settings. Compiled models are compared with compiled ones."""
+    compiled = (("compiled", "yes"),) if trial.get("compiled") else ()
+    return trial["instance_type"], (*sorted(trial["tuned"].items()), *compiled)
 
 
 def lost_to_others(trial: Document) -> float:
@@ -174,13 +180,9 @@ def pairs(a: Document, b: Document) -> list[tuple[Document, Document]]:
     Where there are none: the best of A with the best of B. Empty when either has measured nothing.
     """
     first, second = ranked_trials(a), ranked_trials(b)
-    partners = {_key(trial): trial for trial in reversed(second)}
-    found = [(trial, partners[_key(trial)]) for trial in first if _key(trial) in partners]
+    partners = {configuration_of(trial): trial for trial in reversed(second)}
+    found = [(trial, partners[configuration_of(trial)]) for trial in first if configuration_of(trial) in partners]
     return found or [pair for pair in zip(first[:1], second[:1], strict=False)]
-
-
-def _key(trial: Document) -> tuple[str, tuple[tuple[str, str], ...]]:
-    return trial["instance_type"], tuple(sorted(trial["tuned"].items()))
 
 
 def ranked_trials(result: Document) -> list[Document]:

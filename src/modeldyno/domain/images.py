@@ -39,7 +39,7 @@ class ImageChoice:
 
     `version` is as it was asked for (``1.2``, ``2.0.0``), None for the newest; of the transformers library for Hugging
     Face, where `torch_version` is the one below it. `framework` is None for an own server, `image` None where a
-    framework was named without one.
+    framework was named without one. `compiled`: the model is an ONNX graph beside what it was compiled from.
     """
 
     kind: ImageKind
@@ -47,6 +47,7 @@ class ImageChoice:
     version: str | None = None
     image: str | None = None
     torch_version: str | None = None
+    compiled: bool = False
 
 
 # Source: AWS's image repositories, docs.aws.amazon.com/sagemaker/latest/dg-ecr-paths and github.com/aws/
@@ -58,6 +59,11 @@ _REPOSITORIES: Mapping[str, Framework] = {
     "pytorch-inference-arm64": Framework.PYTORCH,
     "pytorch-inference-graviton": Framework.PYTORCH,
     "huggingface-pytorch-inference": Framework.HUGGING_FACE,
+}
+
+# Dyno's own: what a compiled model runs on (domain/compilation.py).
+_COMPILED_REPOSITORIES: Mapping[str, Framework] = {
+    f"dyno-onnx-{framework}": framework for framework in (Framework.SCIKIT_LEARN, Framework.XGBOOST, Framework.PYTORCH)
 }
 
 # Source: botocore, ContainerConfig.Framework; HUGGINGFACE is not among AWS's words and stands for itself.
@@ -85,13 +91,14 @@ def classify(source: ModelSource, runtimes: Collection[str]) -> ImageChoice:
     if source.image in runtimes:
         return ImageChoice(ImageKind.OWN, image=source.image)
     repository, tag = _split(source.image)
-    framework = _REPOSITORIES.get(repository)
+    compiled = repository in _COMPILED_REPOSITORIES
+    framework = _COMPILED_REPOSITORIES.get(repository) or _REPOSITORIES.get(repository)
     if framework is None:
         raise InputFault(_refusal(source.image))
     version, torch_version = _versions(framework, tag)
     if version is None and _FRAMEWORKS.get((source.framework or "").upper()) is framework:
         version = _checked(source.framework_version)
-    return ImageChoice(ImageKind.SCRIPT, framework, version, source.image, torch_version)
+    return ImageChoice(ImageKind.SCRIPT, framework, version, source.image, torch_version, compiled)
 
 
 def workers_variable(source: ModelSource, runtimes: Mapping[str, str | None]) -> str | None:

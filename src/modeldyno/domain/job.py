@@ -94,6 +94,15 @@ class ExistingEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class CompilationOrder:
+    """That a job's model is to be compiled. `data_input_config`: the wire's, None where none was given. `output_url`:
+    the ``s3://`` prefix under which the compiled model is stored."""
+
+    data_input_config: str | None
+    output_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """Everything the engine needs to run a job; made once, when the job is created, and never changed.
 
@@ -102,6 +111,7 @@ class JobSpec:
     `thorough`: every configuration is measured to the end, also one that cannot win. `open_loop`: where there is a
     threshold, the rate of arrivals that holds it is searched, too, in Default jobs. `endpoint`: is measured first,
     beside its own traffic, and counts as a test. `specifications`: by name, those that the candidates ask for.
+    `compilation`: the model is measured compiled, too, as far as that goes.
     """
 
     job_type: JobType
@@ -120,6 +130,7 @@ class JobSpec:
     open_loop: bool = True
     endpoint: ExistingEndpoint | None = None
     specifications: dict[str, Specification] = field(default_factory=dict)
+    compilation: CompilationOrder | None = None
 
     def deployed(self, specification: str | None) -> Specification:
         """What a trial of that specification deploys and asks for; None: what the job as a whole does."""

@@ -57,6 +57,16 @@ def endpoint_name(job_name: str, job_id: str, index: int) -> str:
     return f"sm-epc-{job_name[:40].rstrip('-')}-{unique}-{index}"
 
 
+def compilation_name(job_name: str, job_id: str) -> str:
+    """The name of a job's compilation job: ``JOB-xxxxxx``, at most 63 characters.
+
+    **Source:** names prefixed with a job name, of compilations too, are truncated at 40 characters of it (botocore,
+    RecommendationJobName). What follows is not documented (Assumption A-0171).
+    """
+    unique = hashlib.sha256(f"compilation of {job_id}".encode()).hexdigest()[:6]
+    return f"{job_name[:40].rstrip('-')}-{unique}"
+
+
 def keep_end(text: str, limit: int) -> str:
     """`text` cut to `limit` characters from the front: what went wrong stands at the end. A cut begins with ``...``."""
     return text if len(text) <= limit else "..." + text[len(text) - limit + 3 :]

@@ -27,7 +27,7 @@ from modeldyno.domain.images import SCRIPT_WORKERS_VARIABLE as WORKERS_VARIABLE
 from modeldyno.domain.images import ImageChoice, ImageKind, classify
 from modeldyno.domain.job import JobSpec, JobType
 from modeldyno.domain.names import endpoint_name
-from modeldyno.domain.trial import TrialSpec
+from modeldyno.domain.trial import CompiledModel, TrialSpec
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 SPECIFICATION = "InferenceSpecificationName"
@@ -133,6 +133,19 @@ def _existing(spec: JobSpec) -> tuple[TrialSpec, ...]:
     if endpoint is None:
         return ()
     return (TrialSpec(0, endpoint.name, endpoint.instance_type, dict(endpoint.environment), existing=endpoint.id),)
+
+
+def compiled_twins(
+    spec: JobSpec, trials: Sequence[TrialSpec], compiled: CompiledModel, job_name: str, job_id: str
+) -> tuple[TrialSpec, ...]:
+    """A trial of the compiled model for each one planned (an endpoint as it serves has none), on the same type with the
+    same settings: as many as the job's limit of tests leaves room for."""
+    left = len(trials) if spec.max_tests is None else max(0, spec.max_tests - len(trials))
+    own = [trial for trial in trials if trial.existing is None]
+    return tuple(
+        replace(trial, index=index, endpoint_name=endpoint_name(job_name, job_id, index), compiled=compiled)
+        for index, trial in enumerate(own[:left], len(trials))
+    )
 
 
 _NO_PRICE = "the job's tests go to types with a price, which rank before those without one."

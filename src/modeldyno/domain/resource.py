@@ -1,4 +1,5 @@
-"""A named record of the API that is not a job: a model, a package and its group, an endpoint, an experiment."""
+"""A named record of the API that is not a job: a model, a package and its group, an endpoint, an experiment, a
+compilation."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ class Kind(StrEnum):
     ENDPOINT_CONFIG = "endpoint-config"
     ENDPOINT = "endpoint"
     EXPERIMENT = "inference-experiment"
+    COMPILATION = "compilation-job"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class Resource:
     name: of a package version ``GROUP/VERSION``, of an unversioned package its own name. `parent` is the group's name,
     `version` the version number, both None otherwise. `labels` hold what lists filter by equality. `document` is the
     validated request in the wire's shape, as Describe echoes it; of an endpoint and of an experiment it is the whole of
-    its state (`domain.endpoint.Endpoint`, `domain.experiment.Experiment`), which `Store` reads and writes as such.
+    its state (`domain.endpoint.Endpoint`, `domain.experiment.Experiment`), which `Store` reads and writes as such, and
+    of a compilation its fields (`domain.compilation.Compilation`).
     Times are seconds since the Unix epoch.
     """
 

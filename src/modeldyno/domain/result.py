@@ -56,6 +56,7 @@ def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> D
         "trial_index": row.trial.spec.index,
         "instance_type": kind.name,
         "environment": row.environment,
+        "compiled": _compiled(row.trial),
         "capacity_per_minute": row.outcome.capacity_per_minute,
         "latency_ms": row.outcome.latency_ms,
         "percentile": job.spec.rules.percentile,
@@ -74,6 +75,11 @@ def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> D
         "instance_count": row.outcome.instance_count,
         "pareto": pareto,
     }
+
+
+def _compiled(trial: Trial) -> str | None:
+    """The compilation job of a compiled model."""
+    return trial.spec.compiled.compilation_job if trial.spec.compiled else None
 
 
 def _scaled(value: float | None, instances: int) -> float | None:
@@ -110,6 +116,7 @@ def _trial(trial: Trial, windows: Sequence[Window]) -> Document:
         "usd_per_hour": kind.usd_per_hour,
         "environment": trial.spec.environment,
         "tuned": trial.spec.tuned,
+        "compiled": _compiled(trial),
         "workers": trial.spec.workers,
         "status": str(trial.status),
         "attempt": trial.attempt,

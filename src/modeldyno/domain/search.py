@@ -46,17 +46,17 @@ def next_trial(
     """The trial to add now; None: none now, as enough are open, or none any more."""
     open_trials = [trial for trial in trials if trial.status in _OPEN]
     waiting = any(trial.status is TrialStatus.PENDING for trial in open_trials)
-    limit = limit_of(job.spec)
-    if waiting or len(open_trials) >= job.spec.max_parallel or limit is None or len(trials) >= limit:
+    limit, plain = _limit(job, trials), _plain(trials)
+    if waiting or len(open_trials) >= job.spec.max_parallel or limit is None or len(plain) >= limit:
         return None
-    search = _search_of(job, trials, catalogue, runtimes)
+    search = _search_of(job, plain, catalogue, runtimes)
     if search is None:
         return None
     free = [index for index, draft in enumerate(search.grid) if draft.kind.name not in search.refused]
     place = {index: number for number, index in enumerate(free)}
     seen = [Observation(place[one.index], one.cost) for one in search.observations if one.index in place]
     under_way = {place[index] for index in search.under_way if index in place}
-    chosen = propose(points([search.grid[i] for i in free]), seen, under_way, limit - len(trials), job.spec.seed)
+    chosen = propose(points([search.grid[i] for i in free]), seen, under_way, limit - len(plain), job.spec.seed)
     if chosen is None:
         return None
     index, draft = len(trials), search.grid[free[chosen]]
@@ -67,8 +67,21 @@ def untried_notes(
     job: Job, trials: Sequence[Trial], catalogue: Mapping[str, InstanceType], runtimes: Collection[str]
 ) -> tuple[str, ...]:
     """What the search left untried, and why, for people; nothing where there was no search."""
-    search = _search_of(job, trials, catalogue, runtimes)
+    search = _search_of(job, _plain(trials), catalogue, runtimes)
     return tuple(_notes(search)) if search is not None else ()
+
+
+def _plain(trials: Sequence[Trial]) -> list[Trial]:
+    """Those of the job's own model: compiled ones stand beside the search."""
+    return [trial for trial in trials if trial.spec.compiled is None]
+
+
+def _limit(job: Job, trials: Sequence[Trial]) -> int | None:
+    """How many trials of the plain model there may be: where a limit was asked for, it holds for all together."""
+    limit = limit_of(job.spec)
+    if limit is None or job.spec.max_tests is None:
+        return limit
+    return limit - (len(trials) - len(_plain(trials)))
 
 
 def _search_of(

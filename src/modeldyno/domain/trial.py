@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from modeldyno.domain.catalog import InstanceType
+from modeldyno.domain.model import ModelSource
 
 
 class TrialStatus(StrEnum):
@@ -28,12 +29,21 @@ _ENDED = frozenset({TrialStatus.COMPLETED, TrialStatus.FAILED, TrialStatus.STOPP
 
 
 @dataclass(frozen=True, slots=True)
+class CompiledModel:
+    """A compiled model and the compilation job that it is of."""
+
+    compilation_job: str
+    source: ModelSource
+
+
+@dataclass(frozen=True, slots=True)
 class TrialSpec:
     """One configuration. `environment` is what the model server gets; `tuned` the part that this plan chose.
 
     `workers` is the effective number of worker processes where Dyno's own runtime decides it, else None. `existing`:
     the id of the endpoint that is measured instead of a server of the trial's own; `endpoint_name` is its name then.
-    `specification`: the additional inference specification of the package that is deployed.
+    `specification`: the additional inference specification of the package that is deployed. `compiled`: what is
+    deployed in place of the job's model.
     """
 
     index: int
@@ -44,6 +54,7 @@ class TrialSpec:
     workers: int | None = None
     existing: str | None = None
     specification: str | None = None
+    compiled: CompiledModel | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from modeldyno.domain.errors import InputFault, ObjectError
 from modeldyno.domain.job import Job
 from modeldyno.domain.model import ModelSource
+from modeldyno.domain.trial import CompiledModel
 from modeldyno.ports import ArchiveLimits, ObjectStore
 
 SUBMIT_VARIABLE = "SAGEMAKER_SUBMIT_DIRECTORY"
@@ -43,15 +44,16 @@ class Materials:
         self._root = root
         self._locks: dict[str, asyncio.Lock] = {}
 
-    async def of(self, job: Job, specification: str | None = None) -> Material:
-        """The job's material, with the model of that specification, fetched when it is not there yet.
+    async def of(self, job: Job, specification: str | None = None, compiled: CompiledModel | None = None) -> Material:
+        """The job's material, with the model of that specification or `compiled` in its place, fetched when it is not
+        there yet.
 
         Raises:
             InputFault: an object is missing, or an archive cannot be used; names which one and why.
         """
         lock = self._locks.setdefault(job.id, asyncio.Lock())
         async with lock:
-            return await asyncio.to_thread(self._fetch, job, specification)
+            return await asyncio.to_thread(self._fetch, job, specification, compiled)
 
     async def of_model(self, key: str, source: ModelSource) -> ModelFiles:
         """A model's files alone, in a directory of that name.
@@ -72,10 +74,13 @@ class Materials:
                 shutil.rmtree(entry, ignore_errors=True)
                 self._locks.pop(entry.name, None)
 
-    def _fetch(self, job: Job, specification: str | None) -> Material:
+    def _fetch(self, job: Job, specification: str | None, compiled: CompiledModel | None) -> Material:
         home = self._root / job.id
         home.mkdir(parents=True, exist_ok=True)
         payload = self._unpacked("sample payload", job.spec.payload.url, home / "payload", _PAYLOAD_LIMITS)
+        if compiled is not None:
+            model = self._model(compiled.source, home / compiled.compilation_job)
+            return Material(payload, model.model_dir, model.code_dir)
         place = home if specification is None else home / "specifications" / specification
         model = self._model(job.spec.deployed(specification).model, place)
         return Material(payload, model.model_dir, model.code_dir)

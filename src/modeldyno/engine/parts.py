@@ -10,7 +10,7 @@ from typing import Protocol
 from modeldyno.domain.catalog import Catalogue
 from modeldyno.domain.endpoint import Server
 from modeldyno.domain.job import Job
-from modeldyno.ports import Clock, InstanceBackend, LoadGenerator, ObjectStore, SpoolSource, Store
+from modeldyno.ports import Clock, Compiler, InstanceBackend, LoadGenerator, ObjectStore, SpoolSource, Store
 
 
 class Permit(Protocol):
@@ -54,6 +54,7 @@ class Parts:
     store: Store
     objects: ObjectStore
     backend: InstanceBackend
+    compiler: Compiler
     generator: LoadGenerator
     clock: Clock
     catalogue: Catalogue

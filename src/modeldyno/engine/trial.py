@@ -245,7 +245,9 @@ class TrialRun:
             tag=self._tag,
             spec=self._spec,
             placement=trial.placement,
-            source=job.spec.deployed(self._spec.specification).model,
+            source=self._spec.compiled.source
+            if self._spec.compiled
+            else job.spec.deployed(self._spec.specification).model,
             model_dir=material.model_dir,
             code_dir=material.code_dir,
             environment=self._spec.environment,
@@ -302,7 +304,8 @@ class TrialRun:
         spec = self._spec
         setting = "".join(f" {name}={value}" for name, value in spec.tuned.items())
         setting += f" of {spec.specification}" if spec.specification is not None else ""
-        return f"Deploying {spec.instance_type.name}{setting} as {self._spec.endpoint_name}"
+        what = "the compiled model on " if spec.compiled else ""
+        return f"Deploying {what}{spec.instance_type.name}{setting} as {self._spec.endpoint_name}"
 
 
 async def _obey(session: LoadSession, load: Users | Rate) -> None:

@@ -16,6 +16,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Sequence
 
+from modeldyno.domain.compilation import cannot_compile
 from modeldyno.domain.errors import DynoError, HostCannot, TrialFailure
 from modeldyno.domain.failure import failures_text
 from modeldyno.domain.host import place, place_at
@@ -23,6 +24,7 @@ from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.plan import plan
 from modeldyno.domain.search import next_trial, untried_notes
 from modeldyno.domain.trial import Placement, Trial, TrialSpec, TrialStatus
+from modeldyno.engine.compilations import Compilations
 from modeldyno.engine.defects import defect_text, told
 from modeldyno.engine.hosting import Hosting
 from modeldyno.engine.keeper import Keeper
@@ -50,6 +52,7 @@ class Worker:
         self._host = parts.backend.host()
         self._hosting = Hosting(parts, worker_id, self._host) if hosts else None
         self._materials = Materials(parts.objects, parts.work_dir)
+        self._compilations = Compilations(parts, worker_id, self._materials)
         self._results = Results(parts, worker_id)
         self._running: dict[Tag, tuple[Claim, asyncio.Task[None]]] = {}
         self._renewed = parts.clock.monotonic()
@@ -101,7 +104,7 @@ class Worker:
         running = [task for _, task in self._running.values()]
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*running, self._compilations.end(), return_exceptions=True)
         if self._hosting is not None:
             await self._hosting.end()
         with contextlib.suppress(DynoError):
@@ -152,14 +155,25 @@ class Worker:
         planning = set(self._planning)  # one that is planned meanwhile is not among the active ones yet
         active = await asyncio.to_thread(store.active_jobs)
         still_open = [job for job in active if not await self._advanced(job)]
-        if any(not job.stop_requested for job in still_open):
-            await self._claim_all(still_open)
-        if not self._running:
+        await self._compile_or_claim(still_open)
+        if not self._running and not self._compilations.busy:
             self._parts.permit.release()
         self._planning = {job: task for job, task in self._planning.items() if not task.done()}
         await asyncio.to_thread(self._materials.keep_only, {job.id for job in still_open} | planning)
         await self._results.catch_up()
         await self._prune()
+
+    async def _compile_or_claim(self, still_open: Sequence[Job]) -> None:
+        """One or the other: a compilation has the host to itself, and goes before its job's trials."""
+        await self._compilations.keep_to(still_open)
+        if self._compilations.busy:
+            return
+        waiting = await self._compilations.next(still_open)
+        if waiting is None:
+            if any(not job.stop_requested for job in still_open):
+                await self._claim_all(still_open)
+        elif not self._running and await self._permitted(still_open):
+            self._compilations.start(waiting)
 
     async def _plan(self, job: Job) -> None:
         """PENDING to IN_PROGRESS with its trials, or FAILED when there is nothing that could be tried."""
@@ -181,6 +195,9 @@ class Worker:
         now = self._parts.clock.now()
         if await asyncio.to_thread(self._parts.store.plan_job, job.id, planned.trials, planned.notes, now):
             await self._say(job, _planned(len(planned.trials), planned.tests), *planned.notes)
+            why = cannot_compile(job.spec, self._parts.runtimes)
+            if why is not None:
+                await self._say(job, f"The model is not compiled: {why}. The job goes on with the plain model.")
 
     async def _advanced(self, job: Job) -> bool:
         """Add the next trial of a job that searches, or end a job that has nothing more to do; whether it has ended.
@@ -193,7 +210,8 @@ class Worker:
         if chosen is not None and not self._out_of_time(job):
             await self._extend(job, chosen)
             return False
-        return await self._concluded(job, trials, complete=chosen is None)
+        undecided = self._compilations.pending(job) and not self._out_of_time(job)
+        return await self._concluded(job, trials, complete=chosen is None and not undecided)
 
     async def _extend(self, job: Job, chosen: TrialSpec) -> None:
         """Add the next trial of a job that searches."""
@@ -210,14 +228,20 @@ class Worker:
             parts.note(defect_text(f"the search of job {job.name}", defect))
             return None
 
+    async def _permitted(self, active: Sequence[Job]) -> bool:
+        """Whether this worker may measure now; those who wait are told once why."""
+        if self._running or bool(await asyncio.to_thread(self._parts.permit.try_acquire)):
+            self._waiting_told = False
+            return True
+        if not self._waiting_told:
+            self._waiting_told = True
+            for job in active:
+                await self._say(job, "Waiting: another Dyno is measuring on this host.")
+        return False
+
     async def _claim_all(self, active: Sequence[Job]) -> None:
-        if not self._running and not await asyncio.to_thread(self._parts.permit.try_acquire):
-            if not self._waiting_told:
-                self._waiting_told = True
-                for job in active:
-                    await self._say(job, "Waiting: another Dyno is measuring on this host.")
+        if not await self._permitted(active):
             return
-        self._waiting_told = False
         while True:
             now, lease = self._parts.clock.now(), self._parts.options.lease_seconds
             claim = await asyncio.to_thread(self._parts.store.claim_trial, self._id, self._place, now, lease)
@@ -247,8 +271,9 @@ class Worker:
         if claim.trial.attempt > MOST_ATTEMPTS:
             await self._give_up(claim)
             return
-        specification = claim.trial.spec.specification
-        run = TrialRun(self._parts, claim, tag, self._site(claim), lambda: self._materials.of(claim.job, specification))
+        spec = claim.trial.spec
+        material = functools.partial(self._materials.of, claim.job, spec.specification, spec.compiled)
+        run = TrialRun(self._parts, claim, tag, self._site(claim), material)
         task = asyncio.create_task(run.run(), name=str(tag))
         self._running[tag] = (claim, task)
         task.add_done_callback(lambda done: self._ended(tag, done))

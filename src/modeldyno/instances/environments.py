@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -79,6 +79,26 @@ class Environments:
         )
         return self._script(choice, environment, workers, request, algorithm)
 
+    async def prepare_compiler(self, request: DeployRequest, orders: str) -> Prepared:
+        """What compiles the request's model. `orders`: what the runtime's ``compiling`` reads.
+
+        Raises:
+            InputFault: as `prepare`.
+        """
+        choice = replace(classify(request.source, self._runtimes), compiled=True)
+        code_dir = _code_dir(request)
+        if not _is_algorithm(choice, code_dir, request):
+            _demand_script(choice, code_dir, request)
+        recipient = Recipient(choice, _requirements(code_dir), False, self._may_build)
+        environment = await build(self._cache_dir, self._uv, recipient, request.on_progress)
+        runtime = _copy_runtime(self._cache_dir)
+        command = (str(environment.python), "-u", str(runtime), "--framework", str(choice.framework))
+        return Prepared(
+            command=(*command, "--compile", orders),
+            readable=(environment.path, runtime, Path(sys.base_prefix)),
+            description=environment.title,
+        )
+
     async def python_for(self, framework: Framework, version: str | None = None) -> Path:
         """The interpreter of that framework's environment, built where it is not there: to train a model with what
         will serve it.
@@ -99,9 +119,11 @@ class Environments:
         threads = request.environment.get(_THREADS_VARIABLE)
         effective = settings if threads is None else settings | {_THREADS_VARIABLE: threads}
         mode = "built-in algorithm" if algorithm else "script mode"
+        mode = f"{mode}, compiled" if choice.compiled else mode
+        compiled = ("--compiled",) if choice.compiled else ()
         python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
         return Prepared(
-            command=(str(environment.python), "-u", str(runtime), "--framework", str(choice.framework)),
+            command=(str(environment.python), "-u", str(runtime), "--framework", str(choice.framework), *compiled),
             environment=settings,
             readable=(environment.path, runtime, Path(sys.base_prefix)),
             description=f"{environment.title} on {python}, {mode}, {_count(workers)}",

@@ -19,7 +19,7 @@ from typing import IO
 from modeldyno.domain.errors import InputFault
 from modeldyno.domain.images import Framework, ImageChoice
 from modeldyno.instances.environments_installed import compile_all, installed_versions
-from modeldyno.instances.environments_recipes import RECIPES, RUNTIME_PINS, TORCH, Recipe
+from modeldyno.instances.environments_recipes import COMPILERS, ONNX_RUNTIME, RECIPES, RUNTIME_PINS, TORCH, Recipe
 from modeldyno.instances.environments_requirements import BUILD_SETTING, check_requirements
 from modeldyno.instances.environments_uv import Found, Source, Uv, UvFailure
 
@@ -102,7 +102,8 @@ async def _make(path: Path, uv: Uv, recipient: Recipient) -> Environment:
         await _install_requirements(path, uv, recipient, parts)
     await compile_all(path)
     versions = installed_versions(path)
-    made = Environment(path, _title(parts, versions), _nearest(parts, versions))
+    compiled = f" with ONNX Runtime {versions.get(ONNX_RUNTIME, '?')}" if recipient.choice.compiled else ""
+    made = Environment(path, _title(parts, versions) + compiled, _nearest(parts, versions))
     content = {name: str(value) for name, value in asdict(made).items() if name != "path"}
     (path / _MARKER).write_text(json.dumps(content | {"versions": versions}, indent=1))
     (path / _MARKER).chmod(0o644)
@@ -122,7 +123,8 @@ async def _install(path: Path, uv: Uv, recipient: Recipient, parts: list[_Part])
         overrides = path / "overrides.txt"
         overrides.write_text("".join(f"{name}; python_version < '3'\n" for name in unneeded))
         options += ("--overrides", str(overrides))
-    await uv.install(path, [*needs, *RUNTIME_PINS], "--only-binary", ":all:", *options)
+    compilers = COMPILERS[recipient.framework] if recipient.choice.compiled else ()
+    await uv.install(path, [*needs, *compilers, *RUNTIME_PINS], "--only-binary", ":all:", *options)
 
 
 async def _install_requirements(path: Path, uv: Uv, recipient: Recipient, parts: list[_Part]) -> None:
@@ -183,8 +185,10 @@ def _key(recipient: Recipient) -> str:
         [sys.version, platform.machine(), sys.base_prefix],
         _digests(recipient.requirements),
     ]
+    if choice.compiled:
+        content.append(COMPILERS[recipient.framework])
     digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-    return f"{recipient.framework}-{choice.version or 'newest'}-{digest}"
+    return f"{recipient.framework}{'-onnx' if choice.compiled else ''}-{choice.version or 'newest'}-{digest}"
 
 
 def _digests(requirements: Path | None) -> list[list[str]]:

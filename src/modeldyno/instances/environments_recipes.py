@@ -48,6 +48,16 @@ def order(version: str) -> tuple[int, ...]:
 
 TORCH = Recipe("PyTorch", "torch", ("numpy", "scipy", "pandas"), (("2.3", ("numpy<2",)),))
 
+ONNX_RUNTIME = "onnxruntime"
+_ONNX = ("onnx>=1.16", "onnxruntime>=1.17")
+COMPILERS: Mapping[Framework, tuple[str, ...]] = {
+    Framework.SCIKIT_LEARN: ("skl2onnx>=1.17", *_ONNX),
+    Framework.XGBOOST: ("onnxmltools>=1.13", *_ONNX),
+    Framework.PYTORCH: _ONNX,
+}
+"""What compiles the models of a framework and runs them compiled, beside it: the answers of both are held against each
+other in one environment. Checked with skl2onnx 1.20, onnxmltools 1.16 and ONNX Runtime 1.32."""
+
 RECIPES: Mapping[Framework, Recipe] = {
     Framework.SCIKIT_LEARN: Recipe(
         "scikit-learn",

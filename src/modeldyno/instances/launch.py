@@ -82,17 +82,17 @@ class Home:
         """BASE_DIR as the server sees it."""
         return Path(launcher.OPT_ML) if self.private else self.base
 
-    def make(self, model: Path | None, code: Path | None) -> dict[str, str]:
-        """Make it; returns what the launcher has to mount. Without a namespace, model and code are links."""
+    def make(self, model: Path | None, code: Path | None, payload: Path | None = None) -> dict[str, str]:
+        """Make it; returns what the launcher has to mount. Without a namespace, model, code and payload are links."""
         binds: dict[str, str] = {}
         self.path.mkdir(parents=True, mode=0o755)
-        for name, source in (("work", None), ("tmp", None), ("model", model), ("code", code)):
+        for name, source in (("work", None), ("tmp", None), ("model", model), ("code", code), ("payload", payload)):
             shown = self.base / name
             if source is not None and not self.private:
                 shown.parent.mkdir(exist_ok=True)
                 shown.symlink_to(source.resolve(), target_is_directory=True)
                 continue
-            if name != "code" or source is not None:
+            if name not in ("code", "payload") or source is not None:
                 shown.mkdir(parents=True)
             if source is not None:
                 binds[str(source.resolve())] = str(shown)
@@ -146,7 +146,8 @@ class Launch:
         return process, report
 
     def _todo(self, report_fd: int) -> dict[str, object]:
-        shown = [str(self.home.seen_base / name) for name in ("model", "code") if (self.home.base / name).exists()]
+        names = [name for name in ("model", "code", "payload") if (self.home.base / name).exists()]
+        shown = [str(self.home.seen_base / name) for name in names]
         return {
             "join": self.join,
             "cores": self.cores,

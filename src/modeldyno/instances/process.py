@@ -93,6 +93,14 @@ class ProcessInstance:
         return ""
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A program that is no server. `work_dir`: what it leaves, as the model's user wrote it."""
+
+    instance: ProcessInstance
+    work_dir: Path
+
+
 class _PortTaken(Exception):
     """Another process was faster; not the model's fault."""
 
@@ -174,6 +182,39 @@ class ProcessBackend:
             end_instance(self._cgroups.open(name, read_ledger(directory).directories), directory, grace_seconds=0)
         return len(orphans) + kill_tagged(f"{installation}/{worker}/", keep)
 
+    @property
+    def private(self) -> bool:
+        """Whether programs see their base directory at /opt/ml."""
+        return self._private
+
+    def base_of(self, tag: Tag) -> Path:
+        """The base directory of that instance on the host."""
+        return Home(self._state_dir / directory_name(tag), self._private).base
+
+    @contextlib.asynccontextmanager
+    async def errand(self, request: DeployRequest, prepared: Prepared, payload_dir: Path) -> AsyncIterator[Errand]:
+        """Run a program under the limits and with the rights of a server, which it is not: it has no port, and ends by
+        itself. Leaving the context ends it, as of `deploy`. `payload_dir` is shown at BASE_DIR/payload.
+
+        Raises:
+            HostCannot, InputFault: as of `deploy`.
+        """
+        home = Home(self._state_dir / directory_name(request.tag), self._private)
+        group = self._make_group(request, home)
+        process = None
+        try:
+            launch = self._launch(request, prepared, 0, home, group, payload_dir)
+            log_start = request.log_path.stat().st_size if request.log_path.exists() else 0
+            spare = min(_SPARE_BYTES, _free_bytes(home.path) // 10)
+            process, report = launch.start()
+            group.started(process.pid)
+            await asyncio.to_thread(read_report, report)
+            memory = request.placement.memory_bytes
+            running = (process, group, memory, request.log_path, log_start, home.path, spare)
+            yield Errand(ProcessInstance("", {}, prepared.description, {}, *running), home.base / "work")
+        finally:
+            await _to_the_end(group, home.path, process)
+
     @contextlib.asynccontextmanager
     async def _deployed(self, request: DeployRequest) -> AsyncIterator[Instance]:
         self._refuse_what_cannot_be_held(request.placement)
@@ -250,8 +291,16 @@ class ProcessBackend:
                 f"This host cannot hold the limits of {request.spec.instance_type.name}: {error}."
             ) from error
 
-    def _launch(self, request: DeployRequest, prepared: Prepared, port: int, home: Home, group: Group) -> Launch:
-        binds = home.make(request.model_dir, request.code_dir)
+    def _launch(
+        self,
+        request: DeployRequest,
+        prepared: Prepared,
+        port: int,
+        home: Home,
+        group: Group,
+        payload_dir: Path | None = None,
+    ) -> Launch:
+        binds = home.make(request.model_dir, request.code_dir, payload_dir)
         write_ledger(home.path, Ledger(tag=str(request.tag), directories=group.directories))
         return Launch(
             str(request.tag),

@@ -38,10 +38,10 @@ def deployment_recommendation(context: Context, model: Resource) -> Shape:
 
 
 def _measured(context: Context, key: str) -> Iterator[tuple[Job, tuple[Trial, ...]]]:
-    """The latest jobs first."""
+    """The latest jobs first, with the trials of the model itself."""
     equals = {"status": str(JobStatus.COMPLETED), "model_key": key}
     for job in context.store.find_jobs(Query(context.region, equals=equals, limit=_LATEST_JOBS)).items:
-        yield job, context.store.trials(job.id)
+        yield job, tuple(trial for trial in context.store.trials(job.id) if trial.spec.compiled is None)
 
 
 def _row(model_name: str, row: Recommendation) -> Shape:

@@ -1,6 +1,7 @@
 """What CloudWatch Logs calls groups and streams: the stories of jobs and endpoints, and what model servers wrote.
 
-- ``/aws/sagemaker/InferenceRecommendationsJobs``: ``JOB/execution``, and ``JOB/Endpoint/ENDPOINT`` of each trial
+- ``/aws/sagemaker/InferenceRecommendationsJobs``: ``JOB/execution``, ``JOB/Endpoint/ENDPOINT`` of each trial, and
+  ``JOB/CompilationJob/NAME``
 - ``/aws/sagemaker/Endpoints/ENDPOINT``: ``deployment``, and ``VARIANT/INDEX`` of each server
 
 **Source:** SageMaker developer guide, *Log groups and streams that SageMaker logs*; the streams of a job:
@@ -14,12 +15,13 @@ from dataclasses import dataclass
 
 from modeldyno.domain.errors import ResourceNotFound
 from modeldyno.domain.job import Job
-from modeldyno.domain.resource import Query
+from modeldyno.domain.names import compilation_name
+from modeldyno.domain.resource import Kind, Query, Resource
 from modeldyno.operations.context import Context
 
 JOBS_GROUP = "/aws/sagemaker/InferenceRecommendationsJobs"
 ENDPOINT_GROUPS = "/aws/sagemaker/Endpoints/"
-_EXECUTION, _ENDPOINT, _DEPLOYMENT = "execution", "Endpoint", "deployment"
+_EXECUTION, _ENDPOINT, _DEPLOYMENT, _COMPILATION = "execution", "Endpoint", "deployment", "CompilationJob"
 _PAGE = 100
 
 
@@ -88,7 +90,16 @@ def _job(context: Context, job_name: str) -> Job | None:
 
 def _streams_of(context: Context, job: Job) -> list[str]:
     names = (f"{job.name}/{_ENDPOINT}/{trial.spec.endpoint_name}" for trial in context.store.trials(job.id))
-    return [*sorted(names), f"{job.name}/{_EXECUTION}"]
+    compilation = _compilation(context, job)
+    compiled = [] if compilation is None else [f"{job.name}/{_COMPILATION}/{compilation.name}"]
+    return [*compiled, *sorted(names), f"{job.name}/{_EXECUTION}"]
+
+
+def _compilation(context: Context, job: Job) -> Resource | None:
+    try:
+        return context.store.resource(Kind.COMPILATION, job.region, compilation_name(job.name, job.id))
+    except ResourceNotFound:
+        return None
 
 
 def _job_lines(context: Context, stream: str) -> list[Line] | None:
@@ -100,6 +111,9 @@ def _job_lines(context: Context, stream: str) -> list[Line] | None:
         story = context.store.log_lines(job.id)
         return [Line(line.at, line.message) for line in story if line.trial_index is None]
     kind, _, endpoint = rest.partition("/")
+    compilation = _compilation(context, job) if kind == _COMPILATION else None
+    if compilation is not None and compilation.name == endpoint:
+        return [Line(event.at, event.message) for event in context.store.story(compilation.arn)]
     trials = context.store.trials(job.id) if kind == _ENDPOINT else ()
     for trial in trials:
         if trial.spec.endpoint_name == endpoint:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from modeldyno.operations import (
+    compilations,
     endpoint_configs,
     endpoints,
     experiments,
@@ -54,6 +55,7 @@ _HANDLERS: dict[str, Handler] = {
     "ListInferenceRecommendationsJobSteps": recommendations.list_steps,
     "StopInferenceRecommendationsJob": recommendations.stop,
     "GetScalingConfigurationRecommendation": scaling.recommend_scaling,
+    "DescribeCompilationJob": compilations.describe,
     "CreateModel": models.create,
     "DescribeModel": models.describe,
     "ListModels": models.list_models,
@@ -112,6 +114,7 @@ _OTHERS: dict[Api, dict[str, Handler]] = {
 _ALSO_MISSING = {
     "CreateInferenceRecommendationsJob": "Only real-time endpoints are measured.",
     "CreateModel": "Containers holds one container at most, with the refusals of PrimaryContainer.",
+    "DescribeCompilationJob": "Those that recommendation jobs have made: there is no other way to make one.",
     "DescribeModel": "DeploymentRecommendation is NOT_APPLICABLE for a model that no job has measured: nothing is "
     "recommended by a guess.",
     "CreateModelPackage": "A SourceUri that is an ARN is refused. Any InferenceSpecification is stored; when a model "

@@ -97,9 +97,12 @@ def _endpoint(trial: Trial, instance_count: int) -> Shape:
 
 
 def _model(trial: Trial, environment: dict[str, str]) -> Shape:
-    """Clients of AWS read EnvironmentParameters unconditionally, so it is always there, if need be empty."""
+    """Clients of AWS read EnvironmentParameters unconditionally, so it is always there, if need be empty. A compiled
+    model is told by its compilation job; there is no inference specification of it."""
     rows = [{"Key": key, "ValueType": "string", "Value": value} for key, value in environment.items()]
+    compiled = trial.spec.compiled
     return {
         "InferenceSpecificationName": trial.spec.specification,
         "EnvironmentParameters": rows[:_MAX_PARAMETERS],
+        "CompilationJobName": compiled.compilation_job if compiled else None,
     }

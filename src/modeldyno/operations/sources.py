@@ -35,6 +35,7 @@ class Source:
     response_types: tuple[str, ...] = ()
     instance_types: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    data_input_config: str | None = None
 
 
 def find_model(context: Context, model_name: str) -> Resource:
@@ -108,6 +109,7 @@ def overridden(source: Source, container: Shape) -> Source:
         response_types=texts(container, "SupportedResponseMIMETypes") or source.response_types,
         instance_types=tuple(dict.fromkeys(texts(container, "SupportedInstanceTypes") or source.instance_types)),
         notes=source.notes,
+        data_input_config=text(container, "DataInputConfig") or source.data_input_config,
     )
 
 
@@ -150,6 +152,7 @@ def source_of_package(package: Resource, specification_name: str | None = None) 
         response_types=texts(specification, "SupportedResponseMIMETypes"),
         instance_types=texts(specification, "SupportedRealtimeInferenceInstanceTypes"),
         notes=_effectless(container),
+        data_input_config=text(struct(container, "ModelInput"), "DataInputConfig"),
     )
 
 

@@ -2,7 +2,7 @@
 
 All rules that the service model cannot hold are here. What is wrong is told together, not one by one.
 
-Assumptions A-0010, A-0013 to A-0016 and A-0018 to A-0020.
+Assumptions A-0010, A-0013 to A-0016, A-0018 to A-0020 and A-0172.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from modeldyno.domain.errors import InvalidRequest
-from modeldyno.domain.job import Candidate, JobSpec, JobType, LatencyThreshold, StoppingRules
+from modeldyno.domain.job import Candidate, CompilationOrder, JobSpec, JobType, LatencyThreshold, StoppingRules
 from modeldyno.domain.model import PayloadSource
 from modeldyno.domain.traffic import MOST_USERS, Phase, Stairs, Traffic
 from modeldyno.domain.units import parse_percentile
@@ -87,6 +87,7 @@ def job_spec(context: Context, params: Shape) -> Translation:
         seed=context.entropy.seed(),
         endpoint=endpoint,
         specifications=specifications,
+        compilation=_compilation(context, struct(params, "OutputConfig"), source),
     )
     return Translation(spec, (*source.notes, *_effectless(config)))
 
@@ -238,6 +239,21 @@ def _payload(source: Source) -> PayloadSource:
     url = source.payload_url or ""
     require_s3(url, "The SamplePayloadUrl")
     return PayloadSource(url, source.content_types[0], next(iter(source.response_types), None))
+
+
+def _compilation(context: Context, output: Shape, source: Source) -> CompilationOrder | None:
+    """What was asked for of compiling; None: nothing. Assumption A-0172: the place where the artifacts go by default.
+
+    **Source:** models with a DataInputConfig are compiled (developer guide, inference-recommender-neo-compilation).
+    """
+    url = text(struct(output, "CompiledOutputConfig"), "S3OutputUri")
+    if url is None and source.data_input_config is None:
+        return None
+    if url is not None and not url.startswith("s3://"):
+        raise InvalidRequest(
+            f"OutputConfig.CompiledOutputConfig.S3OutputUri {url} is not of the form s3://bucket/prefix."
+        )
+    return CompilationOrder(source.data_input_config, url or f"s3://sagemaker-{context.region}-{context.account}")
 
 
 def _effectless(config: Shape) -> tuple[str, ...]:

@@ -117,6 +117,7 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
         "InputConfig.ContainerConfig.SupportedInstanceTypes",
         "InputConfig.ContainerConfig.SupportedEndpointType",
         "InputConfig.ContainerConfig.SupportedResponseMIMETypes",
+        "InputConfig.ContainerConfig.DataInputConfig",
         "StoppingConditions",
         "StoppingConditions.MaxInvocations",
         "StoppingConditions.ModelLatencyThresholds",
@@ -124,6 +125,8 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
         "StoppingConditions.ModelLatencyThresholds[].ValueInMilliseconds",
         "StoppingConditions.FlatInvocations",
         "OutputConfig",
+        "OutputConfig.CompiledOutputConfig",
+        "OutputConfig.CompiledOutputConfig.S3OutputUri",
         "Tags.*",
     ),
     "DescribeInferenceRecommendationsJob": ("JobName",),
@@ -144,6 +147,7 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
         "TargetCpuUtilizationPerCore",
         "ScalingPolicyObjective.*",
     ),
+    "DescribeCompilationJob": ("CompilationJobName",),
     "CreateModel": (
         "ModelName",
         "PrimaryContainer",
@@ -223,9 +227,7 @@ REFUSED: dict[str, dict[str, Refusal]] = {
         "InputConfig.VolumeKmsKeyId": KMS,
         "InputConfig.EndpointConfigurations[].ServerlessConfig": SERVERLESS,
         "InputConfig.ContainerConfig.SupportedEndpointType": Refusal(SERVERLESS.reason, frozenset({"Serverless"})),
-        "InputConfig.ContainerConfig.DataInputConfig": Refusal("models are not compiled with Neo"),
         "OutputConfig.KmsKeyId": KMS,
-        "OutputConfig.CompiledOutputConfig": Refusal("models are not compiled with Neo"),
     },
     "CreateModel": {
         **{f"PrimaryContainer.{path}": refusal for path, refusal in _CONTAINER_REFUSED.items()},
@@ -268,7 +270,6 @@ EFFECTLESS: dict[str, dict[str, str]] = {
     },
     PACKAGE_CONTAINER: {
         "NearestModelName": "every candidate is measured, none is guessed",
-        "ModelInput.DataInputConfig": "models are not compiled with Neo",
     },
     **HOSTING_EFFECTLESS,
     **SERVICES_EFFECTLESS,

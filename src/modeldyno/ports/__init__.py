@@ -5,6 +5,7 @@ Every implementation and every fake shipped in `modeldyno.testing` passes the co
 threads; instances and load are asynchronous and stay on the loop that made them.
 """
 
+from modeldyno.ports.compiling import Compiler, CompileRequest
 from modeldyno.ports.hosting import Event, HostingStore
 from modeldyno.ports.instances import DeployRequest, Instance, InstanceBackend, Tag, Usage
 from modeldyno.ports.load import LoadGenerator, LoadSession, LoadTarget
@@ -18,6 +19,8 @@ __all__ = [
     "ArchiveLimits",
     "Claim",
     "Clock",
+    "CompileRequest",
+    "Compiler",
     "DeployRequest",
     "Entropy",
     "Event",

@@ -1,4 +1,4 @@
-"""Starts the server, or one of its workers, by the path of this folder: ``python -u .../runtime --framework pytorch``.
+"""Starts the server, one of its workers or a compilation, by the path of this folder: ``python -u .../runtime ...``.
 
 It runs in an environment that does not have modeldyno. So this folder becomes a package of its own name, whatever it is
 called on disk, and nothing of it is importable by a short name that a model's own modules might bear.
@@ -28,7 +28,7 @@ def _become_a_package() -> None:
 
 def _start() -> int:
     _become_a_package()
-    part = "worker" if "--worker" in sys.argv else "front"
+    part = "worker" if "--worker" in sys.argv else "compiling" if "--compile" in sys.argv else "front"
     return int(importlib.import_module(f"{NAME}.{part}").main(sys.argv[1:]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from . import codecs
 
@@ -23,7 +23,9 @@ class Answer:
 
 
 class Serving(Protocol):
-    """A loaded model, ready to answer one request at a time."""
+    """A loaded model, ready to answer one request at a time. `model`: what was loaded."""
+
+    model: Any
 
     def answer(self, headers: dict[str, str], body: bytes) -> Answer:
         """One request answered. Whatever goes wrong with it becomes an answer, too."""

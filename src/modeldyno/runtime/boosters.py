@@ -36,7 +36,8 @@ class Algorithm:
 
     def __init__(self, configuration: Configuration, predict: Predict | None = None) -> None:
         self._default_accept = configuration.default_accept
-        self._predict = predict or predictor(load_booster(configuration.model_dir))
+        self.model = None if predict else load_booster(configuration.model_dir)
+        self._predict = predict or predictor(self.model)
 
     def answer(self, headers: dict[str, str], body: bytes) -> Answer:
         """One request answered, in the container's order: nothing asked, the content, the prediction, the accept."""

@@ -21,7 +21,7 @@ class ConfigurationError(Exception):
 @dataclass(frozen=True)
 class Configuration:
     """How to serve. `program` is the script's path; it need not exist. `timeout_seconds`: of a request in a worker.
-    `algorithm`: without a script, by XGBoost's built-in algorithm."""
+    `algorithm`: without a script, by XGBoost's built-in algorithm. `compiled`: the graph in the place of the model."""
 
     framework: str
     port: int
@@ -33,9 +33,10 @@ class Configuration:
     default_accept: str
     max_payload_bytes: int
     algorithm: bool = False
+    compiled: bool = False
 
 
-def read(framework: str, environment: Mapping[str, str]) -> Configuration:
+def read(framework: str, environment: Mapping[str, str], compiled: bool = False) -> Configuration:
     """The configuration that these variables ask for.
 
     Raises:
@@ -60,6 +61,7 @@ def read(framework: str, environment: Mapping[str, str]) -> Configuration:
         or ("text/csv" if algorithm else "application/json"),
         max_payload_bytes=int(_number(environment, "SAGEMAKER_MAX_PAYLOAD_IN_MB", MAX_PAYLOAD_MIB)) * 1024**2,
         algorithm=algorithm,
+        compiled=compiled,
     )
 
 

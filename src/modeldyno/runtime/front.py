@@ -107,9 +107,10 @@ def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM (status 0) or until the model cannot be served (status 1)."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--framework", choices=sorted(BY_FRAMEWORK), required=True)
+    parser.add_argument("--compiled", action="store_true")
     options = parser.parse_args(arguments)
     try:
-        configuration = read(options.framework, os.environ)
+        configuration = read(options.framework, os.environ, options.compiled)
         listener = _listen(configuration.port)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")

@@ -44,22 +44,22 @@ def load_script(path: Path, code_dir: Path) -> ModuleType | None:
 
 
 class Handlers:
-    """A loaded model, ready to answer one request at a time."""
+    """A loaded model, ready to answer one request at a time. `loader`: in the place of model_fn."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, loader: Callable[[str], Any] | None = None) -> None:
         self._default_accept = configuration.default_accept
         self._context = Context(str(configuration.model_dir))
         script = load_script(configuration.program, configuration.code_dir)
         defaults = BY_FRAMEWORK[configuration.framework](configuration.default_accept)
         self._transform = self._choose(script, defaults)
-        model_fn = self._with_context(_function(script, "model_fn") or defaults.model_fn, 1)
+        model_fn = self._with_context(loader or _function(script, "model_fn") or defaults.model_fn, 1)
         before, after = _function(script, "pre_model_fn"), _function(script, "model_warmup_fn")
         model_dir = str(configuration.model_dir)
         if before:
             self._with_context(before, 1)(model_dir)
-        self._model = model_fn(model_dir)
+        self.model = model_fn(model_dir)
         if after:
-            self._with_context(after, 2)(model_dir, self._model)
+            self._with_context(after, 2)(model_dir, self.model)
 
     def _choose(self, script: ModuleType | None, defaults: Any) -> Callable[..., Any]:
         transform = _function(script, "transform_fn")
@@ -98,7 +98,7 @@ class Handlers:
             accept = self._default_accept
         try:
             data = body.decode("utf-8") if codecs.media_type(content_type) in codecs.TEXTS else body
-            result = self._transform(self._model, data, content_type, accept)
+            result = self._transform(self.model, data, content_type, accept)
             written, said = result if isinstance(result, tuple) and len(result) == 2 else (result, accept)
             answered = dict(request.response_headers)
             said = answered.pop("content-type", None) or said

@@ -202,6 +202,7 @@ class Pool:
                 str(HERE),
                 "--framework",
                 self._configuration.framework,
+                *(["--compiled"] if self._configuration.compiled else []),
                 "--worker",
                 str(back.fileno()),
                 stdin=asyncio.subprocess.DEVNULL,

@@ -25,11 +25,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--worker", type=int, required=True)
     parser.add_argument("--framework", required=True)
+    parser.add_argument("--compiled", action="store_true")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front's; it ends its workers
     with socket.socket(fileno=options.worker) as front:
         try:
-            model = load(read(options.framework, os.environ))
+            model = load(read(options.framework, os.environ, options.compiled))
         except (Exception, SystemExit) as error:
             return _tell_failure(front, error)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the front is gone

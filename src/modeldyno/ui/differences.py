@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from modeldyno.domain.difference import Change, Comparison, Verdict, compare, pairs, sample_of
+from modeldyno.domain.difference import Change, Comparison, Verdict, compare, configuration_of, pairs, sample_of
 from modeldyno.domain.errors import InvalidRequest
 from modeldyno.ui import words
 from modeldyno.ui.tables import plain_table
@@ -50,7 +50,7 @@ def _notes(a: Document, b: Document, found: list[tuple[Document, Document]]) -> 
     if (text := other_host(a, b)) is not None:
         yield text
     one, other = found[0]
-    if (one["instance_type"], one["tuned"]) != (other["instance_type"], other["tuned"]):
+    if configuration_of(one) != configuration_of(other):
         yield "No configuration was measured by both: the best of A stands beside the best of B."
     for name, result, side in (("A", a, 0), ("B", b, 1)):
         left = len(result["recommendations"]) - len(found)
@@ -85,6 +85,7 @@ def _trial(trial: Document) -> dict[str, Any]:
         "trial_index": trial["index"],
         "instance_type": trial["instance_type"],
         "environment": trial["environment"],
+        "compiled": trial.get("compiled"),
         "users": trial["figures"]["users"],
         "flags": trial["flags"],
     }

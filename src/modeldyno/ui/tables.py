@@ -75,7 +75,8 @@ def ranking(result: Document, target_per_minute: float | None = None) -> Table:
             words.per_million(item),
         ]
         cells += _fleet_cells(result, item, target_per_minute) if target_per_minute else []
-        remarks = words.cost_label(item), "Pareto" if item["pareto"] else ""
+        compiled = words.COMPILED if item.get("compiled") else ""
+        remarks = compiled, words.cost_label(item), "Pareto" if item["pareto"] else ""
         configuration = configuration_cell(item["instance_type"], item["environment"], *remarks)
         table.add_row(str(item["rank"]), configuration, *cells, style="bold" if item["rank"] == 1 else "")
     return table

@@ -165,6 +165,10 @@ def seconds(value: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+COMPILED = "compiled"
+"""What stands beside a configuration whose model was compiled to ONNX."""
+
+
 def percentile(value: float) -> str:
     """``P95``, ``P99.9``."""
     return f"P{value:g}"
@@ -218,7 +222,8 @@ def configuration(trial: Document) -> str:
         words = f"{specification} · {words}" if words else str(specification)
     if trial.get("existing_endpoint"):
         return f"the endpoint {trial['endpoint_name']}"
-    return f"{trial['instance_type']} · {words}" if words else str(trial["instance_type"])
+    name = f"{trial['instance_type']} · {COMPILED}" if trial.get("compiled") else str(trial["instance_type"])
+    return f"{name} · {words}" if words else name
 
 
 def performance(trial: Document) -> str:
@@ -235,7 +240,8 @@ def headline(result: Document, target_per_minute: float | None = None) -> str:
         return _no_answer(job)
     best = result["recommendations"][0]
     chosen = settings(best["environment"])
-    text = f"Use {best['instance_type']}" + (f" with {chosen}" if chosen else "")
+    name = f"the {COMPILED} model on {best['instance_type']}" if best.get("compiled") else best["instance_type"]
+    text = f"Use {name}" + (f" with {chosen}" if chosen else "")
     text += (
         f": {count(best['capacity_per_minute'])} invocations a minute at {milliseconds(latency_ms(result, best))} "
         f"({percentile(best['percentile'])})"

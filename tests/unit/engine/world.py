@@ -15,6 +15,7 @@ from modeldyno.domain.catalog import Catalogue
 from modeldyno.domain.host import Host
 from modeldyno.domain.job import Job, JobSpec, JobStatus
 from modeldyno.domain.model import ModelSource
+from modeldyno.domain.names import JOB, arn_of
 from modeldyno.domain.trial import Trial
 from modeldyno.engine.parts import Options, Parts
 from modeldyno.engine.worker import Worker
@@ -22,6 +23,7 @@ from modeldyno.objects.store import directory_objects
 from modeldyno.ports import LoadTarget, Store
 from modeldyno.store.sql import open_store
 from modeldyno.testing.clock import FastClock
+from modeldyno.testing.fake_compiler import FakeCompiler
 from modeldyno.testing.fake_instances import A_HOST, FakeBackend
 from modeldyno.testing.fake_load import FakeGenerator, FakeServer
 from tests.unit.domain.builders import a_job, a_spec, a_type
@@ -68,6 +70,7 @@ class World:
     notes: list[str] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
     disk_full: bool = False
+    compiler: FakeCompiler = field(default_factory=FakeCompiler)
     backend: FakeBackend = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,6 +95,7 @@ class World:
             store=store or self.store,
             objects=self.objects,
             backend=self.backend,
+            compiler=self.compiler,
             generator=FakeGenerator(self.clock, self.server),
             clock=self.clock,
             catalogue=Catalogue(TYPES),
@@ -116,10 +120,12 @@ class World:
 
     def submit(self, name: str = "job", *types: str, spec: JobSpec | None = None, **more: Any) -> None:
         """Store a PENDING Default job on an own server (one trial a type)."""
-        model = ModelSource("acme/server:1", "s3://bucket/model.tar.gz", more.pop("environment", {}))
+        image = more.pop("image", "acme/server:1")
+        model = ModelSource(image, "s3://bucket/model.tar.gz", more.pop("environment", {}))
         payload = replace(a_spec().payload, url=more.pop("payload", "s3://bucket/payload.tar.gz"))
         base = spec or a_spec(supported_instance_types=types or ("one",), **more)
         job = a_job(replace(base, model=model, payload=payload), id=name, name=name, status=JobStatus.PENDING)
+        job = replace(job, arn=arn_of(JOB, job.region, "000000000000", name))
         now = self.clock.now()
         self.store.add_job(replace(job, created_at=now, modified_at=now))
 

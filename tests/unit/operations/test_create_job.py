@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modeldyno.domain.errors import InvalidRequest, ResourceInUse, UnsupportedRequest
-from modeldyno.domain.job import Candidate, JobSpec, LatencyThreshold, StoppingRules
+from modeldyno.domain.job import Candidate, CompilationOrder, JobSpec, LatencyThreshold, StoppingRules
 from modeldyno.domain.traffic import Phase, Stairs, Traffic
 from modeldyno.operations.context import Context
 
@@ -78,6 +78,36 @@ def test_a_package_tells_everything_that_a_job_needs(call, context, package):
     assert spec.supported_instance_types == ("ml.c5.large",)
 
 
+def test_inputs_ask_for_a_compiled_model_wherever_they_are_told(call, context, default_job):
+    call(CREATE, **default_job)
+    assert spec_of(context).compilation is None
+    container = default_job["InputConfig"]["ContainerConfig"]
+    call(CREATE, **default_job | {"JobName": "place", "OutputConfig": _output("s3://artifacts")})
+    assert spec_of(context, "place").compilation == CompilationOrder(None, "s3://artifacts")
+    container["DataInputConfig"] = '{"rows": [1, 4]}'
+    call(CREATE, **default_job | {"JobName": "inputs"})
+    default_place = f"s3://sagemaker-{context.region}-{context.account}"
+    assert spec_of(context, "inputs").compilation == CompilationOrder('{"rows": [1, 4]}', default_place)
+    with pytest.raises(InvalidRequest, match=r"S3OutputUri https://a/b is not of the form s3://bucket/prefix"):
+        call(CREATE, **default_job | {"JobName": "odd", "OutputConfig": _output("https://a/b")})
+
+
+def test_the_inputs_of_a_package_hold_unless_the_container_config_tells_others(call, context, container_config):
+    container = {
+        "Image": "sagemaker-scikit-learn:1.2-1",
+        "ModelDataUrl": "s3://bucket/model.tar.gz",
+        "ModelInput": {"DataInputConfig": "[[1, 4]]"},
+    }
+    specification = {"Containers": [container], "SupportedContentTypes": ["text/csv"]}
+    arn = call("CreateModelPackage", ModelPackageName="inputs", InferenceSpecification=specification)["ModelPackageArn"]
+    config = {"ModelPackageVersionArn": arn, "ContainerConfig": container_config}
+    call(CREATE, JobName="job", JobType="Default", RoleArn=_role(), InputConfig=config)
+    assert spec_of(context).compilation.data_input_config == "[[1, 4]]"
+    container_config["DataInputConfig"] = '{"rows": [1, 5]}'
+    call(CREATE, JobName="other", JobType="Default", RoleArn=_role(), InputConfig=config)
+    assert spec_of(context, "other").compilation.data_input_config == '{"rows": [1, 5]}'
+
+
 def test_a_burstable_type_is_left_to_its_trial(call, context, advanced_job):
     advanced_job["InputConfig"]["EndpointConfigurations"] = [{"InstanceType": "ml.t2.medium"}]
     call(CREATE, **advanced_job)
@@ -132,6 +162,10 @@ def test_an_own_server_is_known_by_its_image(call, context, default_job):
     default_job["InputConfig"]["ModelName"] = "own"
     call(CREATE, **default_job)
     assert spec_of(context).model.model_data_url is None
+
+
+def _output(url: str) -> dict[str, Any]:
+    return {"CompiledOutputConfig": {"S3OutputUri": url}}
 
 
 def _role() -> str:
@@ -259,17 +293,12 @@ def test_an_image_that_cannot_run_is_refused_at_once(call, default_job):
         (change("InputConfig.VolumeKmsKeyId", "key"), "InputConfig.VolumeKmsKeyId"),
         (change("OutputConfig", {"KmsKeyId": "key"}), "OutputConfig.KmsKeyId"),
         (
-            change("OutputConfig", {"CompiledOutputConfig": {"S3OutputUri": "s3://a/b"}}),
-            "OutputConfig.CompiledOutputConfig",
-        ),
-        (
             change(
                 "InputConfig.EndpointConfigurations.0",
                 {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1}},
             ),
             r"InputConfig.EndpointConfigurations\[\].ServerlessConfig",
         ),
-        (change("InputConfig.ContainerConfig.DataInputConfig", "{}"), "InputConfig.ContainerConfig.DataInputConfig"),
         (
             change("InputConfig.ContainerConfig.SupportedEndpointType", "Serverless"),
             "InputConfig.ContainerConfig.SupportedEndpointType Serverless",
