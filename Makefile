@@ -8,7 +8,7 @@ BESIDE_OTHERS := tests/unit tests/properties tests/docs tests/conformance \
 	tests/contracts/test_store.py tests/contracts/test_objects.py tests/contracts/test_buckets.py \
 	tests/e2e/test_endpoints.py tests/e2e/test_shadows.py tests/e2e/test_random_kills.py
 
-.PHONY: setup demo demo-shadow test check bench test-cgroup requirements clean
+.PHONY: setup demo demo-shadow test check bench test-cgroup test-frameworks requirements clean
 
 setup: $(STAMP)
 
@@ -39,6 +39,9 @@ bench: setup
 
 test-cgroup: setup
 	$(BIN)/python -m pytest tests/vm --run-vm
+
+test-frameworks: setup
+	$(BIN)/python -m pytest tests/frameworks --run-frameworks
 
 requirements:
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.txt

@@ -14,11 +14,17 @@ from tests.requests import a_package
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-vm", action="store_true", help="run the tests in a virtual machine (make test-cgroup)")
+    parser.addoption(
+        "--run-frameworks",
+        action="store_true",
+        help="run the tests that build large environments (make test-frameworks)",
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    is_vm = "vm" in collection_path.relative_to(Path(__file__).parent).parts
-    return True if is_vm and not config.getoption("--run-vm") else None
+    parts = collection_path.relative_to(Path(__file__).parent).parts
+    unwanted = {name for name in ("vm", "frameworks") if not config.getoption(f"--run-{name}")}
+    return True if unwanted & set(parts) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
