@@ -24,7 +24,7 @@ def check(
         typer.Option(help="Types, separated by commas.", show_default="the baseline's, or the cheapest that fits"),
     ] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable; repeatable.")] = None,
-    framework: Annotated[str, typer.Option(help="auto, scikit-learn, xgboost, pytorch or huggingface.")] = "auto",
+    framework: Annotated[str, typer.Option(help="scikit-learn, xgboost, pytorch, huggingface, tensorflow.")] = "auto",
     framework_version: Annotated[str | None, typer.Option(help="Version of the framework, such as 1.5.2.")] = None,
     image: Annotated[str | None, typer.Option(help="An image name: of AWS's, or of \\[runtimes] in dyno.toml.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the job.", show_default="the model's, and a token")] = None,

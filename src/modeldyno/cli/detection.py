@@ -23,11 +23,26 @@ _PACKAGES = {
     "transformers": Framework.HUGGING_FACE,
     "torch": Framework.PYTORCH,
     "xgboost": Framework.XGBOOST,
+    "tensorflow": Framework.TENSORFLOW,
     "scikit-learn": Framework.SCIKIT_LEARN,
 }
 """Most telling first: a Hugging Face model imports torch as well, an XGBoost model often scikit-learn."""
-_MODULES = {"transformers": "transformers", "torch": "torch", "xgboost": "xgboost", "sklearn": "scikit-learn"}
-_SUFFIXES = {".pt": "torch", ".pth": "torch", ".safetensors": "transformers", ".xgb": "xgboost", ".ubj": "xgboost"}
+_MODULES = {
+    "transformers": "transformers",
+    "torch": "torch",
+    "xgboost": "xgboost",
+    "tensorflow": "tensorflow",
+    "keras": "tensorflow",
+    "sklearn": "scikit-learn",
+}
+_SUFFIXES = {
+    ".pt": "torch",
+    ".pth": "torch",
+    ".safetensors": "transformers",
+    ".xgb": "xgboost",
+    ".ubj": "xgboost",
+    ".pb": "tensorflow",
+}
 _PICKLES = (".joblib", ".pkl", ".pickle")
 
 _VERSION = r"([0-9]+\.[0-9]+(?:\.[0-9]+)?)"

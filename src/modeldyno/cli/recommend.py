@@ -14,7 +14,7 @@ def recommend(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory or tar.gz.", exists=True)],
     payload: Annotated[Path, typer.Option(help="A sample request, a directory or tar.gz of them.", exists=True)],
     content_type: Annotated[str, typer.Option(help="Content type of the payload, such as text/csv.")],
-    framework: Annotated[str, typer.Option(help="auto, scikit-learn, xgboost, pytorch or huggingface.")] = "auto",
+    framework: Annotated[str, typer.Option(help="scikit-learn, xgboost, pytorch, huggingface, tensorflow.")] = "auto",
     framework_version: Annotated[str | None, typer.Option(help="Version of the framework, such as 1.5.2.")] = None,
     image: Annotated[str | None, typer.Option(help="An image name: of AWS's, or of \\[runtimes] in dyno.toml.")] = None,
     instance_types: Annotated[str | None, typer.Option(help="Types to try, separated by commas.")] = None,

@@ -16,6 +16,7 @@ _WORDS = {
     Framework.XGBOOST: ("XGBOOST", "sagemaker-xgboost"),
     Framework.PYTORCH: ("PYTORCH", "pytorch-inference"),
     Framework.HUGGING_FACE: ("HUGGINGFACE", "huggingface-pytorch-inference"),
+    Framework.TENSORFLOW: ("TENSORFLOW", "tensorflow-inference"),
 }
 """The API's word for a framework, and the repository whose images select it."""
 _OTHER_FRAMEWORK = "OTHER"  # an image decides by itself: the API wants a word, and Dyno asks nothing of it

@@ -31,6 +31,7 @@ class Framework(StrEnum):
     XGBOOST = "xgboost"
     PYTORCH = "pytorch"
     HUGGING_FACE = "huggingface"
+    TENSORFLOW = "tensorflow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ _REPOSITORIES: Mapping[str, Framework] = {
     "pytorch-inference-arm64": Framework.PYTORCH,
     "pytorch-inference-graviton": Framework.PYTORCH,
     "huggingface-pytorch-inference": Framework.HUGGING_FACE,
+    "tensorflow-inference": Framework.TENSORFLOW,
+    "tensorflow-inference-arm64": Framework.TENSORFLOW,
+    "tensorflow-inference-graviton": Framework.TENSORFLOW,
 }
 
 # Dyno's own: what a compiled model runs on (domain/compilation.py).
@@ -72,6 +76,7 @@ _FRAMEWORKS: Mapping[str, Framework] = {
     "XGBOOST": Framework.XGBOOST,
     "PYTORCH": Framework.PYTORCH,
     "HUGGINGFACE": Framework.HUGGING_FACE,
+    "TENSORFLOW": Framework.TENSORFLOW,
 }
 
 _VERSION = re.compile(r"(\d+\.\d+(?:\.\d+)?)(?=$|[-+])")

@@ -27,7 +27,8 @@ from modeldyno.ports import DeployRequest
 _RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
 _MODEL = "/opt/ml/model"
 _THREADS_VARIABLE = "OMP_NUM_THREADS"
-_WITHOUT_SCRIPT = frozenset({Framework.PYTORCH, Framework.HUGGING_FACE})  # those with a default model_fn
+_WITHOUT_SCRIPT = frozenset({Framework.PYTORCH, Framework.HUGGING_FACE, Framework.TENSORFLOW})  # load by themselves
+_ONE_THREAD = "1"  # Source: aws/sagemaker-xgboost-container, serving.py; -tensorflow-serving-container, serve.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,8 @@ class Environments:
     ) -> Prepared:
         runtime = _copy_runtime(self._cache_dir)
         settings = {SCRIPT_WORKERS_VARIABLE: str(workers)}
-        if algorithm:
-            settings[_THREADS_VARIABLE] = "1"  # Source: aws/sagemaker-xgboost-container, serving.py
+        if algorithm or choice.framework is Framework.TENSORFLOW:
+            settings[_THREADS_VARIABLE] = _ONE_THREAD
         threads = request.environment.get(_THREADS_VARIABLE)
         effective = settings if threads is None else settings | {_THREADS_VARIABLE: threads}
         mode = "built-in algorithm" if algorithm else "script mode"
@@ -161,6 +162,8 @@ def _code_dir(request: DeployRequest) -> Path | None:
 
 
 def _demand_script(choice: ImageChoice, code_dir: Path | None, request: DeployRequest) -> None:
+    if choice.framework is Framework.TENSORFLOW:
+        _demand_saved_model(request)
     program = request.environment.get("SAGEMAKER_PROGRAM") or "inference.py"
     program = program if program.endswith(".py") else program + ".py"
     assert choice.framework is not None
@@ -178,6 +181,12 @@ def _is_algorithm(choice: ImageChoice, code_dir: Path | None, request: DeployReq
     if choice.framework is not Framework.XGBOOST or request.environment.get("SAGEMAKER_PROGRAM"):
         return False
     return code_dir is None or not (code_dir / "inference.py").is_file()
+
+
+def _demand_saved_model(request: DeployRequest) -> None:
+    found = request.model_dir.rglob("saved_model.pb") if request.model_dir is not None else ()
+    if not any(path.parent.name.isdigit() for path in found):
+        raise InputFault("The model has no NAME/NUMBER/saved_model.pb: TensorFlow needs a SavedModel of a version.")
 
 
 def _demand_model(request: DeployRequest) -> None:

@@ -8,6 +8,7 @@ The upper bounds for old versions: the first releases that were built for NumPy 
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -74,4 +75,8 @@ RECIPES: Mapping[Framework, Recipe] = {
     ),
     Framework.PYTORCH: TORCH,
     Framework.HUGGING_FACE: Recipe("transformers", "transformers", ("numpy", "pandas"), (("4.41", ("numpy<2",)),)),
+    # Without CUDA: tensorflow-cpu is of x86 only, elsewhere tensorflow itself has none.
+    Framework.TENSORFLOW: Recipe(
+        "TensorFlow", "tensorflow-cpu" if platform.machine() == "x86_64" else "tensorflow", ("numpy", "requests")
+    ),
 }

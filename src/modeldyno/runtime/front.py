@@ -106,7 +106,7 @@ class _Server(uvicorn.Server):
 def main(arguments: Sequence[str]) -> int:
     """Serve until SIGTERM (status 0) or until the model cannot be served (status 1)."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--framework", choices=sorted(BY_FRAMEWORK), required=True)
+    parser.add_argument("--framework", choices=sorted([*BY_FRAMEWORK, "tensorflow"]), required=True)
     parser.add_argument("--compiled", action="store_true")
     options = parser.parse_args(arguments)
     try:

@@ -38,6 +38,7 @@ def model(root: Path, **files: str | bytes) -> Path:
         ({"model_joblib": _PICKLE, "code__requirements_txt": "scikit-learn==1.4.1"}, Framework.SCIKIT_LEARN, "1.4.1"),
         ({"model_pth": b"\0"}, Framework.PYTORCH, None),
         ({"model_xgb": b"\0"}, Framework.XGBOOST, None),
+        ({"half__1__saved_model_pb": b"\0"}, Framework.TENSORFLOW, None),
     ],
 )
 def test_files_tell_framework_and_version(

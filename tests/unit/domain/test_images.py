@@ -19,6 +19,7 @@ def _source(image=None, framework=None, version=None):
         (f"{REGISTRY}/sagemaker-scikit-learn:1.2-1-cpu-py3", Framework.SCIKIT_LEARN, "1.2", None),
         ("sagemaker-scikit-learn:0.20.0-cpu-py3", Framework.SCIKIT_LEARN, "0.20.0", None),
         (f"{REGISTRY}/sagemaker-xgboost:1.7-1", Framework.XGBOOST, "1.7", None),
+        (f"{REGISTRY}/tensorflow-inference:2.11.0-cpu", Framework.TENSORFLOW, "2.11.0", None),
         ("localhost:5000/mirror/pytorch-inference:2.0.0-cpu-py310", Framework.PYTORCH, "2.0.0", None),
         (
             f"{REGISTRY}/huggingface-pytorch-inference:2.1.0-transformers4.37.0-cpu-py310-ubuntu22.04",
