@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import inspect
+import io
 import json
 import math
 from importlib import import_module
@@ -96,16 +98,15 @@ def export_module(model: Any, shapes: Shapes) -> Exported:
         raise CannotExport(f"model_fn returned {type(model).__name__}, which is no PyTorch module")
     names = list(shapes)
     samples = tuple(torch.zeros(*shape) for shape in shapes.values())
-    io = import_module("io").BytesIO()
-    torch.onnx.export(
-        model.eval().cpu(),
-        samples,
-        io,
-        input_names=names,
-        dynamic_axes={name: {0: "rows"} for name in names},
-        dynamo=False,
-    )
-    return io.getvalue(), {"flat": False, "probabilities": False, "features": None}
+    stream = io.BytesIO()
+    options: Dict[str, Any] = {  # noqa: UP006
+        "input_names": names,
+        "dynamic_axes": {name: {0: "rows"} for name in names},
+    }
+    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
+        options["dynamo"] = False  # the exporter that takes TorchScript, too
+    torch.onnx.export(model.eval().cpu(), samples, stream, **options)
+    return stream.getvalue(), {"flat": False, "probabilities": False, "features": None}
 
 
 EXPORTERS = {"scikit-learn": export_estimator, "xgboost": export_booster, "pytorch": export_module}

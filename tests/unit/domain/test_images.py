@@ -61,8 +61,8 @@ def test_another_image_is_refused_by_name_with_how_to_map_it():
 
 
 def test_an_unknown_framework_none_at_all_and_a_strange_version_are_refused():
-    with pytest.raises(InputFault, match=r"'TENSORFLOW' cannot be run"):
-        classify(_source(framework="TENSORFLOW"), ())
+    with pytest.raises(InputFault, match=r"'MXNET' cannot be run"):
+        classify(_source(framework="MXNET"), ())
     with pytest.raises(InputFault, match="neither an image nor a framework"):
         classify(_source(), ())
     with pytest.raises(InputFault, match=r"'newest' is not understood"):
