@@ -50,7 +50,7 @@ class ProcessCompiler:
         async with self._backend.errand(deploy, prepared, request.payload_dir) as errand:
             await _end_of(errand, request.limit_seconds)
             checked = _checked(errand)
-            graph = _content(errand.work_dir / GRAPH, _GRAPH_BYTES)
+            graph = await asyncio.to_thread(_content, errand.work_dir / GRAPH, _GRAPH_BYTES)
             facts = _content(errand.work_dir / FACTS, _FACTS_BYTES)
         await asyncio.to_thread(_pack, request.model_dir, graph, facts, request.target)
         requests = "1 request" if checked == 1 else f"{checked} requests"

@@ -48,6 +48,8 @@ def wheels(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheels")
     for pin in (*RUNTIME_PINS, "scipy==1.10.0", "joblib==1.0.0", "numpy==1.26.0", "numpy==2.0.0", "pandas==2.2.0"):
         write_wheel(folder, *pin.split("=="))
+    for pin in ("skl2onnx==1.19.0", "onnx==1.20.0", "onnxruntime==1.22.0"):
+        write_wheel(folder, *pin.split("=="))
     for version in ("1.1.1", "1.1.3", "1.5.0", "1.5.2", "1.6.0"):
         write_wheel(folder, "scikit-learn", version)
     write_wheel(folder, "scikit-learn", "1.0.2", "cp27-none-any")  # for another Python
@@ -133,6 +135,16 @@ async def test_a_booster_without_a_script_is_served_by_the_built_in_algorithm_wi
     assert prepared.environment["OMP_NUM_THREADS"] == prepared.effective_environment["OMP_NUM_THREADS"] == "1"
     chosen = await environments.prepare(ask(**request, environment={"OMP_NUM_THREADS": "4"}))
     assert chosen.effective_environment["OMP_NUM_THREADS"] == "4"
+
+
+async def test_a_compiled_model_runs_beside_its_framework_with_onnx_runtime(environments, ask, model_dir):
+    compiled = await environments.prepare(ask(source=of(image="dyno-onnx-scikit-learn:1.5"), model_dir=model_dir))
+    title = f"scikit-learn 1.5.2 with ONNX Runtime 1.22.0 on {PYTHON}"
+    assert compiled.description == f"{title}, script mode, compiled, 1 worker"
+    assert compiled.command[-3:] == ("--framework", "scikit-learn", "--compiled")
+    assert installed(compiled, "skl2onnx") == "1.19.0"
+    plain = await environments.prepare(ask(source=of("1.5"), model_dir=model_dir))
+    assert plain.command[0] != compiled.command[0]
 
 
 async def test_hugging_face_brings_the_torch_of_its_image(environments, ask, model_dir):
