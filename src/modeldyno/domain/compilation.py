@@ -75,16 +75,15 @@ def cannot_compile(spec: JobSpec, runtimes: Collection[str]) -> str | None:
         return "only Default jobs measure compiled models"
     if order.data_input_config is None:
         return "DataInputConfig is not given, in ContainerConfig or the model package"
-    choice = classify(spec.model, runtimes)
+    try:  # the images of dyno.toml may have changed since the job was created
+        choice, inputs = classify(spec.model, runtimes), read_inputs(order.data_input_config)
+    except InputFault as fault:
+        return fault.reason
     if choice.kind is not ImageKind.SCRIPT or choice.framework not in _COMPILED:
         named = ", ".join(_COMPILED)
         return f"{choice.image or choice.framework} is not compiled: {named} models are"
     if choice.compiled:
         return "it is a compiled model already"
-    try:
-        inputs = read_inputs(order.data_input_config)
-    except InputFault as fault:
-        return fault.reason
     needs_shapes = choice.framework is not Framework.XGBOOST
     return "DataInputConfig names no input" if needs_shapes and not inputs else None
 

@@ -197,7 +197,9 @@ class Worker:
             await self._say(job, _planned(len(planned.trials), planned.tests), *planned.notes)
             why = cannot_compile(job.spec, self._parts.runtimes)
             if why is not None:
-                await self._say(job, f"The model is not compiled: {why}. The job goes on with the plain model.")
+                await self._say(
+                    job, f"The model is not compiled: {why.rstrip('.')}. The job goes on with the plain model."
+                )
 
     async def _advanced(self, job: Job) -> bool:
         """Add the next trial of a job that searches, or end a job that has nothing more to do; whether it has ended.

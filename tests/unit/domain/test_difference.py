@@ -146,6 +146,13 @@ def test_trials_are_paired_by_type_and_setting_else_best_with_best() -> None:
     assert pairs(a, document()) == []
 
 
+def test_a_compiled_model_is_compared_with_a_compiled_one() -> None:
+    plain, compiled = trial(0, "local.one"), trial(1, "local.one") | {"compiled": "a-1"}
+    again = [trial(4, "local.one") | {"compiled": "b-2"}, trial(5, "local.one")]
+    found = [(one["index"], other["index"]) for one, other in pairs(document(plain, compiled), document(*again))]
+    assert found == [(0, 5), (1, 4)]
+
+
 @pytest.mark.parametrize("other", [{}, {"format": "dyno-result/9"}, []])
 def test_what_is_no_result_document_is_refused(other: Any) -> None:
     with pytest.raises(InvalidRequest, match="no result document"):

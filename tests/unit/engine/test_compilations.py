@@ -118,6 +118,21 @@ async def test_a_limit_of_tests_holds_for_plain_and_compiled_together(world: Wor
     assert "The compiled model is not measured: the job is limited to 2 tests." in said(world, "full")
 
 
+async def test_a_search_goes_on_among_the_plain_ones_beside_compiled_twins_of_its_start(world: World) -> None:
+    threads = {"OMP_NUM_THREADS": tuple(map(str, range(1, 7)))}  # twelve configurations for ten tests
+    submit(world, "one", "two", ranges=threads)
+    async with world.worker():
+        job = await world.ended()
+    assert job.status is JobStatus.COMPLETED, job.failure_reason
+    specs = [trial.spec for trial in world.trials()]
+    plain = [spec for spec in specs if spec.compiled is None]
+    twins = [(spec.instance_type.name, spec.tuned) for spec in specs if spec.compiled is not None]
+    assert len(plain) == 10
+    assert len({(spec.instance_type.name, *spec.tuned.items()) for spec in plain}) == 10
+    assert twins == [(spec.instance_type.name, spec.tuned) for spec in plain[: len(twins)]]
+    assert twins
+
+
 async def test_nothing_is_measured_while_a_model_is_compiled(world: World) -> None:
     seen: list[int] = []
 

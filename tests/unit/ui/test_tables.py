@@ -109,6 +109,15 @@ def test_the_interval_of_a_figure_stands_below_it_where_it_is_known(result: Resu
     assert row["latency_low_ms"] < row["latency_ms"] < row["latency_high_ms"]
 
 
+def test_a_compiled_model_is_called_so(result: Result) -> None:
+    best = result["recommendations"][0]
+    assert "compiled" not in shown(results_view(result))
+    best["compiled"] = "job-abc123"
+    view = shown(results_view(result))
+    assert view.startswith(f"Use the compiled model on {best['instance_type']} with ")
+    assert f"{best['instance_type']} · compiled" in view
+
+
 def test_markup_in_a_setting_is_shown_and_not_obeyed(result: Result) -> None:
     result["recommendations"][0]["environment"] = {"A": "[red]x[/red]"}
     assert "A=[red]x[/red]" in shown(ranking(result))
