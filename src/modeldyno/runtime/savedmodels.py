@@ -215,7 +215,7 @@ class SavedModel:
 
     def _default(self, data: Any, context: Context) -> Tuple[Any, str]:  # noqa: UP006
         kind = codecs.media_type(context.request_content_type)
-        reply = self.model.predict(_request_of(data.read(), kind))
+        reply = self.model.predict(request_of(data.read(), kind))
         return reply, codecs.JSON
 
     def answer(self, headers: dict[str, str], body: bytes) -> Answer:
@@ -270,14 +270,21 @@ class SavedModel:
         return None if method == PREDICT else f"Method {method} is not supported: {PREDICT} is"
 
 
-def _request_of(body: bytes, kind: str) -> bytes:
+def request_of(body: bytes, kind: str) -> bytes:
     """A request without handlers as TensorFlow Serving's: CSV and JSON lines are instances, and so is JSON that does
-    not say which it is."""
-    if kind == codecs.CSV:
-        rows = codecs.decode(body.decode("utf-8"), kind).tolist()
-        return json.dumps({"instances": [[float(cell) for cell in row] for row in rows]}).encode()
-    if kind in JSON_LINES:
-        return json.dumps({"instances": [json.loads(line) for line in body.splitlines() if line.strip()]}).encode()
+    not say which it is.
+
+    Raises:
+        StatusError: 415 for other types, 400 for content that is not what its type says.
+    """
+    try:
+        if kind == codecs.CSV:
+            rows = codecs.decode(body.decode("utf-8"), kind).tolist()
+            return json.dumps({"instances": [[float(cell) for cell in row] for row in rows]}).encode()
+        if kind in JSON_LINES:
+            return json.dumps({"instances": [json.loads(line) for line in body.splitlines() if line.strip()]}).encode()
+    except ValueError as error:
+        raise codecs.StatusError(400, f"The content is not {kind}: {error}") from error
     if kind != codecs.JSON:
         known = ", ".join((codecs.JSON, *JSON_LINES, codecs.CSV))
         raise codecs.StatusError(415, f"Unsupported content type {kind}: {known} are read without an input_handler.")
