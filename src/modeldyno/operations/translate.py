@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from modeldyno.domain.errors import InvalidRequest
 from modeldyno.domain.job import Candidate, JobSpec, JobType, LatencyThreshold, StoppingRules
 from modeldyno.domain.model import PayloadSource
+from modeldyno.domain.serverless import type_name
 from modeldyno.domain.traffic import MOST_USERS, Phase, Stairs, Traffic
 from modeldyno.domain.units import parse_percentile
 from modeldyno.operations.context import Context
 from modeldyno.operations.existing import existing_endpoint
 from modeldyno.operations.limits import check_documented, check_jumps
+from modeldyno.operations.serverless import serverless_of
 from modeldyno.operations.shapes import Shape, integer, name, struct, structs, text, texts
 from modeldyno.operations.sources import (
     Source,
@@ -87,8 +89,9 @@ def job_spec(context: Context, params: Shape) -> Translation:
         seed=context.entropy.seed(),
         endpoint=endpoint,
         specifications=specifications,
+        serverless=_endpoint_type(config) == "Serverless" and job_type is JobType.DEFAULT,
     )
-    return Translation(spec, (*source.notes, *_effectless(config)))
+    return Translation(spec, (*source.notes, *_effectless(config, spec)))
 
 
 def _source(context: Context, model_name: str | None, package_arn: str | None) -> tuple[Source, str | None]:
@@ -213,12 +216,18 @@ def _candidates(config: Shape, source: Source, problems: list[str]) -> tuple[Can
     found = []
     for place, configuration in enumerate(configurations, 1):
         kind = text(configuration, "InstanceType")
-        if kind is None:
-            problems.append(f"Specify `InstanceType` in EndpointConfiguration {place}. `InstanceType` is mandatory.")
+        serverless = serverless_of(configuration, f"EndpointConfiguration {place}", problems)
+        if (kind is None) == ("ServerlessConfig" not in configuration):
+            problems.append(
+                f"Specify `InstanceType` in EndpointConfiguration {place}, or ServerlessConfig; one of them, not both."
+            )
             continue
+        name_of_type = kind if serverless is None else type_name(serverless.memory_mb)
         ranges = struct(configuration, "EnvironmentParameterRanges")
-        values = _ranges(structs(ranges, "CategoricalParameterRanges"), place, problems)
-        found.append(Candidate(kind, values, text(configuration, "InferenceSpecificationName")))
+        tried = _ranges(structs(ranges, "CategoricalParameterRanges"), place, problems)
+        if name_of_type is not None:
+            asked = text(configuration, "InferenceSpecificationName")
+            found.append(Candidate(name_of_type, tried, asked, serverless))
     return tuple(found)
 
 
@@ -240,7 +249,15 @@ def _payload(source: Source) -> PayloadSource:
     return PayloadSource(url, source.content_types[0], next(iter(source.response_types), None))
 
 
-def _effectless(config: Shape) -> tuple[str, ...]:
+def _endpoint_type(config: Shape) -> str | None:
+    """Real-time endpoints where nobody asks for another type. Assumption A-0124."""
+    return text(struct(config, "ContainerConfig"), "SupportedEndpointType")
+
+
+def _effectless(config: Shape, spec: JobSpec) -> tuple[str, ...]:
     member, why = next(iter(EFFECTLESS["CreateInferenceRecommendationsJob"].items()))
     given = "NearestModelName" in struct(config, "ContainerConfig")
-    return (f"{member} has no effect: {why}.",) if given else ()
+    notes = [f"{member} has no effect: {why}."] if given else []
+    if spec.serverless and spec.supported_instance_types:
+        notes.append("SupportedInstanceTypes has no effect: serverless endpoints have no instance types.")
+    return tuple(notes)
