@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from modeldyno.domain.errors import ServiceError
+from modeldyno.domain.serverless import IDLE_SECONDS, MB_PER_VCPU
 
 
 class InstanceSetting(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,6 +57,14 @@ class MeasurementSetting(msgspec.Struct, forbid_unknown_fields=True):
     max_users: int = 512
     open_loop_seconds: float = 45.0  # load of arrivals that do not wait, where there is a threshold; 0: none
     lease_seconds: float = 15.0
+
+
+class ServerlessSetting(msgspec.Struct, forbid_unknown_fields=True):
+    """``[serverless]``: what a server of a serverless endpoint is, and how long it is kept."""
+
+    mb_per_vcpu: Annotated[float, msgspec.Meta(gt=0)] = MB_PER_VCPU  # memory with which a server gets a whole vCPU
+    idle_seconds: Annotated[float, msgspec.Meta(gt=0)] = IDLE_SECONDS  # a server that nobody needs is ended after it
+    usd_per_second: dict[int, Annotated[float, msgspec.Meta(ge=0)]] = {}  # of processing, by MemorySizeInMB
 
 
 class ShadowSetting(msgspec.Struct, forbid_unknown_fields=True):
@@ -120,6 +129,7 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True):
     environments: EnvironmentsSetting = msgspec.field(default_factory=EnvironmentsSetting)
     measurement: MeasurementSetting = msgspec.field(default_factory=MeasurementSetting)
     shadow: ShadowSetting = msgspec.field(default_factory=ShadowSetting)
+    serverless: ServerlessSetting = msgspec.field(default_factory=ServerlessSetting)
     capture: CaptureSetting = msgspec.field(default_factory=CaptureSetting)
     instances: dict[str, InstanceSetting] = {}
     prices: dict[str, float] = {}

@@ -106,7 +106,7 @@ def test_configurations_are_listed_and_filtered(client: Any) -> None:
         ({"ProductionVariants": [a_variant(InstanceType="ml.none")]}, "enum value set"),
         (
             {"ProductionVariants": [a_variant(ServerlessConfig={"MemorySizeInMB": 2048, "MaxConcurrency": 1})]},
-            r"ServerlessConfig is not supported",
+            "InstanceType cannot be given with ServerlessConfig",
         ),
         ({"KmsKeyId": "key"}, "KmsKeyId is not supported"),
         ({"AsyncInferenceConfig": {"OutputConfig": {}}}, "AsyncInferenceConfig is not supported"),
@@ -279,3 +279,147 @@ def test_a_failed_endpoint_can_only_be_deleted(front: Any, client: Any, endpoint
     _, message = refused(lambda: client.update_endpoint(EndpointName="e", EndpointConfigName="c"))
     assert "can only be deleted" in message
     client.delete_endpoint(EndpointName="e")
+
+
+# --- serverless ------------------------------------------------------------------------------------------------------
+
+
+def serverless(name: str = "main", **more: Any) -> dict[str, Any]:
+    return {
+        "VariantName": name,
+        "ModelName": "m",
+        "ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5, **more},
+    }
+
+
+CAPTURE = {
+    "InitialSamplingPercentage": 1,
+    "DestinationS3Uri": "s3://bucket/x",
+    "CaptureOptions": [{"CaptureMode": "Input"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ProductionVariants": [serverless(MemorySizeInMB=1500)]}, "must be one of 1024, 2048, 3072"),
+        ({"ProductionVariants": [serverless(MemorySizeInMB=8192)]}, "less than or equal to 6144"),
+        ({"ProductionVariants": [serverless(MaxConcurrency=201)]}, "less than or equal to 200"),
+        ({"ProductionVariants": [serverless(ProvisionedConcurrency=6)]}, "the most is its MaxConcurrency, 5"),
+        ({"ProductionVariants": [serverless(), serverless("b")]}, "does not support multiple production variants"),
+        ({"ProductionVariants": [{**serverless(), "InitialInstanceCount": 1}]}, "InitialInstanceCount cannot be given"),
+        (
+            {"ProductionVariants": [{**serverless(), "RoutingConfig": {"RoutingStrategy": "RANDOM"}}]},
+            "RoutingConfig cannot be given",
+        ),
+        ({"ShadowProductionVariants": [a_variant("s")]}, "does not support ShadowProductionVariants"),
+        ({"ShadowProductionVariants": [serverless("s")]}, "shadow tests do not support serverless inference"),
+        ({"DataCaptureConfig": CAPTURE}, "Serverless inference does not support DataCaptureConfig"),
+        ({"EnableNetworkIsolation": True}, "EnableNetworkIsolation True is not supported"),
+    ],
+)
+def test_what_serverless_inference_excludes_is_refused_by_name(client: Any, change: dict[str, Any], words: str) -> None:
+    given = {"EndpointConfigName": "c", "ProductionVariants": [serverless()], **change}
+    code, message = refused(lambda: client.create_endpoint_config(**given))
+    assert code == "ValidationException"
+    assert words in message
+
+
+@pytest.fixture
+def on_demand(client: Any, move: Callable[[str], None]) -> str:
+    """A serverless endpoint in service, whose ARN this is."""
+    client.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[serverless()])
+    arn: str = client.create_endpoint(EndpointName="e", EndpointConfigName="c")["EndpointArn"]
+    move("e")
+    return arn
+
+
+def test_a_serverless_endpoint_is_described_by_its_configuration(client: Any, on_demand: str) -> None:
+    assert client.describe_endpoint_config(EndpointConfigName="c")["ProductionVariants"] == [
+        {**serverless(), "InitialVariantWeight": 1.0}
+    ]
+    described = client.describe_endpoint(EndpointName="e")
+    assert described["EndpointStatus"] == "InService"
+    (variant,) = described["ProductionVariants"]
+    assert variant["CurrentServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 5}
+    assert variant["CurrentInstanceCount"] == 0
+    assert "DesiredInstanceCount" not in variant
+    assert "RoutingConfig" not in variant
+
+
+def test_concurrency_is_changed_in_place(client: Any, on_demand: str, move: Callable[[str], None]) -> None:
+    change = {"VariantName": "main", "ServerlessUpdateConfig": {"MaxConcurrency": 9}}
+    client.update_endpoint_weights_and_capacities(EndpointName="e", DesiredWeightsAndCapacities=[change])
+    (variant,) = client.describe_endpoint(EndpointName="e")["ProductionVariants"]
+    assert variant["CurrentServerlessConfig"]["MaxConcurrency"] == 5
+    assert variant["DesiredServerlessConfig"]["MaxConcurrency"] == 9
+    move("e")
+    (variant,) = client.describe_endpoint(EndpointName="e")["ProductionVariants"]
+    assert variant["CurrentServerlessConfig"] == {"MemorySizeInMB": 2048, "MaxConcurrency": 9}
+    for wrong, words in (
+        ({"DesiredInstanceCount": 2}, "the variant main is serverless"),
+        ({"ServerlessUpdateConfig": {"ProvisionedConcurrency": 10}}, "the most is its MaxConcurrency, 9"),
+    ):
+        wanted = [{"VariantName": "main", **wrong}]
+        change_it = client.update_endpoint_weights_and_capacities
+        code, message = refused(lambda: change_it(EndpointName="e", DesiredWeightsAndCapacities=wanted))  # noqa: B023
+        assert code == "ValidationException"
+        assert words in message
+
+
+def test_instances_do_not_become_serverless(client: Any, endpoint: str) -> None:
+    client.create_endpoint_config(EndpointConfigName="less", ProductionVariants=[serverless()])
+    assert refused(lambda: client.update_endpoint(EndpointName="e", EndpointConfigName="less")) == (
+        "ValidationException",
+        f'Endpoint "{endpoint}" has instances: it cannot be updated to a serverless endpoint.',
+    )
+
+
+def test_a_serverless_endpoint_can_get_instances_but_not_batch_by_batch(
+    client: Any, on_demand: str, move: Callable[[str], None]
+) -> None:
+    client.create_endpoint_config(EndpointConfigName="more", ProductionVariants=[a_variant()])
+    rolling = {
+        "RollingUpdatePolicy": {
+            "MaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": 50},
+            "WaitIntervalInSeconds": 0,
+        }
+    }
+    code, message = refused(
+        lambda: client.update_endpoint(EndpointName="e", EndpointConfigName="more", DeploymentConfig=rolling)
+    )
+    assert (code, message) == (
+        "ValidationException",
+        "RollingUpdatePolicy is not supported with serverless inference.",
+    )
+    client.update_endpoint(EndpointName="e", EndpointConfigName="more")
+    move("e")
+    (variant,) = client.describe_endpoint(EndpointName="e")["ProductionVariants"]
+    assert variant["CurrentInstanceCount"] == 1
+    assert "CurrentServerlessConfig" not in variant
+
+
+def test_a_shadow_test_of_a_serverless_endpoint_is_refused(client: Any, on_demand: str) -> None:
+    infrastructure = {
+        "InfrastructureType": "RealTimeInference",
+        "RealTimeInferenceConfig": {"InstanceType": "local.2cpu", "InstanceCount": 1},
+    }
+    variants = [
+        {"ModelName": "m", "VariantName": name, "InfrastructureConfig": infrastructure} for name in ("main", "shadow")
+    ]
+    roles = {
+        "SourceModelVariantName": "main",
+        "ShadowModelVariants": [{"ShadowModelVariantName": "shadow", "SamplingPercentage": 10}],
+    }
+    code, message = refused(
+        lambda: client.create_inference_experiment(
+            Name="x",
+            Type="ShadowMode",
+            RoleArn=ROLE,
+            EndpointName="e",
+            ModelVariants=variants,
+            ShadowModeConfig=roles,
+        )
+    )
+    assert code == "ValidationException"
+    assert "shadow tests do not support serverless inference" in message

@@ -18,6 +18,7 @@ from modeldyno.settings import (
     MeasurementSetting,
     ObjectsSetting,
     RuntimeSetting,
+    ServerlessSetting,
     Settings,
     ShadowSetting,
 )
@@ -57,6 +58,7 @@ _PARTS = [
     ObjectsSetting,
     RuntimeSetting,
     ShadowSetting,
+    ServerlessSetting,
     CaptureSetting,
 ]
 

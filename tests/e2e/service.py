@@ -166,6 +166,8 @@ class Service:
         }
         if types:
             config["SupportedInstanceTypes"] = list(types)
+        if "endpoint_type" in more:
+            config["SupportedEndpointType"] = more.pop("endpoint_type")
         job: dict[str, Any] = {"ModelName": name, "ContainerConfig": config}
         advanced = "configurations" in more
         if advanced:

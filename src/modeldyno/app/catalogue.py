@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from modeldyno.domain.catalog import Accelerator, Catalogue, InstanceType, PriceBasis
+from modeldyno.domain.serverless import serverless_types
 from modeldyno.settings import InstanceSetting, Settings
 
 _KNOWN_ARCHITECTURES = ("x86_64", "arm64")
@@ -25,7 +26,8 @@ def build_catalogue(settings: Settings) -> Catalogue:
         types[name] = replace(
             known, usd_per_hour=price, price_basis=PriceBasis.CONFIGURED, price_source="dyno.toml, [prices]"
         )
-    return Catalogue(types)
+    chosen = settings.serverless
+    return Catalogue(types, serverless_types(chosen.mb_per_vcpu, chosen.usd_per_second))
 
 
 def _aws(name: str, fact: Mapping[str, Any]) -> InstanceType:

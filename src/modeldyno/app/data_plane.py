@@ -30,7 +30,7 @@ async def data_plane(dyno: Dyno, gate: Gate) -> AsyncIterator[tuple[Invoker, Cal
     chosen = dyno.settings.shadow
     meter = Meter(dyno.store, dyno.clock, life, note)
     metrics = Metrics(meter)
-    table = RouteTable(dyno.store, dyno.clock, life, LIMIT_BYTES, note)
+    table = RouteTable(dyno.store, dyno.clock, life, LIMIT_BYTES, note, dyno.settings.serverless.idle_seconds)
     tap = Tap(
         dyno.places.spool,
         life,

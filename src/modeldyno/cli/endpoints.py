@@ -93,7 +93,13 @@ def _print(endpoint: Endpoint, servers: Sequence[Server]) -> None:
                 *(percent(server.usage[name]) if name in server.usage else "" for name in ("cpu", "memory")),
                 Text(" ".join(_notes(server))),
             )
-    print_wide(Group(head, table) if table.row_count else Group(head, Text("  It has no servers.")))
+    print_wide(Group(head, table) if table.row_count else Group(head, Text(f"  {_no_servers(endpoint)}")))
+
+
+def _no_servers(endpoint: Endpoint) -> str:
+    if endpoint.fleet.spec.serverless:
+        return "It has no servers now: the next invocation starts one."
+    return "It has no servers."
 
 
 def _standing(endpoint: Endpoint) -> Iterator[str]:
@@ -113,4 +119,6 @@ def _standing(endpoint: Endpoint) -> Iterator[str]:
 def _notes(server: Server) -> Iterator[str]:
     if server.reason:
         yield server.reason
+    if server.variant.serverless is not None and server.setup_seconds is not None:
+        yield f"Its cold start took {server.setup_seconds:.2f} s."
     yield from server.flags.values()

@@ -185,7 +185,7 @@ def dry_run_of(settings: Settings, region: str, wish: Wish, *, json: bool) -> No
 def _trial_document(trial: TrialSpec, doubt: str | None) -> dict[str, Any]:
     return {
         "index": trial.index,
-        "instance_type": trial.instance_type.name,
+        "instance_type": trial.title,
         "environment": trial.environment,
         "usd_per_hour": trial.instance_type.usd_per_hour,
         "price_basis": str(trial.instance_type.price_basis),
@@ -199,7 +199,7 @@ def _show_plan(planned: Plan, doubts: dict[int, str | None], seconds: float) -> 
         kind = trial.instance_type
         table.add_row(
             str(trial.index),
-            configuration_cell(kind.name, trial.environment, words.price_words(kind.price_basis)),
+            configuration_cell(trial.title, trial.environment, words.price_words(kind.price_basis)),
             f"{kind.vcpus:g}" if kind.vcpus is not None else words.UNKNOWN,
             words.mebibytes(kind.memory_mib),
             words.dollars(kind.usd_per_hour),

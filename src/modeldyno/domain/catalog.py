@@ -32,7 +32,8 @@ class InstanceType:
     """One instance type. None means unknown, never zero.
 
     `vcpus` may be a fraction for own types (0.5 = half of one core). `memory_mib` is what a model may use at most.
-    `facts_verified` is False when size facts are not confirmed by a source ("estimated" in reports).
+    `facts_verified` is False when size facts are not confirmed by a source ("estimated" in reports). `usd_per_second`:
+    of a serverless size, the price of a second in which it processes; it has no price an hour.
     """
 
     name: str
@@ -46,11 +47,13 @@ class InstanceType:
     facts_verified: bool = True
     facts_source: str = ""
     burstable: bool = False
+    usd_per_second: float | None = None
 
     @property
     def priced(self) -> bool:
         """Whether a cost may be computed at all."""
-        return self.usd_per_hour is not None and self.price_basis is not PriceBasis.UNKNOWN
+        known = self.usd_per_hour is not None or self.usd_per_second is not None
+        return known and self.price_basis is not PriceBasis.UNKNOWN
 
     @property
     def estimated(self) -> bool:
@@ -59,10 +62,17 @@ class InstanceType:
 
 
 class Catalogue(Mapping[str, InstanceType]):
-    """Every instance type Dyno knows, by name. Built by `app` from `data/` and dyno.toml."""
+    """Every instance type Dyno knows, by name. Built by `app` from `data/` and dyno.toml. `serverless`: what a server
+    of each serverless size is, which no instance type of a request names."""
 
-    def __init__(self, types: Mapping[str, InstanceType]) -> None:
+    def __init__(self, types: Mapping[str, InstanceType], serverless: Mapping[str, InstanceType] | None = None) -> None:
         self._types = dict(types)
+        self.serverless = dict(serverless or {})
+
+    @property
+    def every(self) -> dict[str, InstanceType]:
+        """With the serverless sizes."""
+        return {**self._types, **self.serverless}
 
     def __getitem__(self, name: str) -> InstanceType:
         return self._types[name]

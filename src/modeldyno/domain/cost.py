@@ -22,6 +22,15 @@ def cost_per_inference_usd(fleet_usd_per_hour: float, fleet_per_minute: float) -
     return fleet_usd_per_hour / (fleet_per_minute * 60) if fleet_per_minute > 0 else None
 
 
+def cost_per_use_usd(usd_per_second: float, mean_latency_ms: float) -> float:
+    """Dollars an invocation where only the time of processing is paid.
+
+    **Source:** developer guide, *Serverless Inference*: one pays for the compute that requests use, billed by the
+    millisecond, and the amount of data processed. The latter is not in here.
+    """
+    return usd_per_second * mean_latency_ms / 1000
+
+
 def instances_for(target_per_minute: float, capacity_per_minute: float) -> int | None:
     """Instances that carry the target; None when one instance carries nothing."""
     if capacity_per_minute <= 0:

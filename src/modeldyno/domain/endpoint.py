@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from modeldyno.domain.catalog import InstanceType
 from modeldyno.domain.model import ModelSource
+from modeldyno.domain.serverless import Serverless
 from modeldyno.domain.trial import Placement
 
 
@@ -53,7 +54,8 @@ class VariantSpec:
 
     `weight`: of a production variant its share of the traffic beside the others'; of a shadow the share of the requests
     that are mirrored to it, 0..1 (Assumption A-0070). `startup_seconds`: until ``/ping`` must answer.
-    `download_seconds`: until the model's data must be there.
+    `download_seconds`: until the model's data must be there. `serverless`: it has as many servers as invocations need,
+    and the type is what each of them is.
     """
 
     name: str
@@ -64,6 +66,7 @@ class VariantSpec:
     startup_seconds: float = 240.0
     download_seconds: float = 3600.0
     routing: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
+    serverless: Serverless | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,11 @@ class FleetSpec:
     def every(self) -> tuple[VariantSpec, ...]:
         """Production variants and shadows."""
         return (*self.variants, *self.shadows)
+
+    @property
+    def serverless(self) -> bool:
+        """Whether a variant of it is serverless."""
+        return any(variant.serverless is not None for variant in self.every)
 
 
 class RolloutKind(StrEnum):
@@ -184,6 +192,12 @@ class Endpoint:
         """What has servers now: the fleet, and the one that an update brings."""
         return (self.fleet,) if self.update is None else (self.fleet, self.update.fleet)
 
+    def has_proven(self, fleet: Fleet) -> bool:
+        """Whether that fleet has come up whole before."""
+        if self.update is not None and fleet.number == self.update.fleet.number:
+            return self.update.shifted_at is not None and self.update.share > 0
+        return self.status is not EndpointStatus.CREATING
+
 
 class ServerStatus(StrEnum):
     """Where one hosted model server stands."""
@@ -202,7 +216,8 @@ class Server:
     `wanted` False: it is to be drained and removed. `attempt` counts deploys; a write counts only where the attempt is
     the writer's own. `url`: where it answers, None where it does not. `was_ready`: an attempt before was ready once, so
     that it is started again however often it ends. `flags`: what is to be known of it, in words. `usage`: percent of
-    what it may use (``cpu``, of one core; ``memory``; ``disk``), as seen last.
+    what it may use (``cpu``, of one core; ``memory``; ``disk``), as seen last. `setup_seconds`: from the order to start
+    it, its model's data included, until it was ready.
     """
 
     id: str
@@ -226,6 +241,7 @@ class Server:
     log_tail: str = ""
     flags: dict[str, str] = field(default_factory=dict)
     usage: dict[str, float] = field(default_factory=dict)
+    setup_seconds: float | None = None
 
     @property
     def serves(self) -> bool:

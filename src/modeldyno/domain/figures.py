@@ -47,6 +47,7 @@ def figures_of(
         generator_delay_percent=100.0 * sum(window.generator_delay_seconds for window in windows) / seconds,
         first_window=windows[0].sequence,
         last_window=windows[-1].sequence,
+        mean_latency_ms=None if (mean := latency.mean_ns()) is None else mean / 1e6,
         **_intervals(measured, rules.percentile / 100),
     )
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from modeldyno.domain.catalog import InstanceType
 from modeldyno.domain.model import ModelSource, PayloadSource
+from modeldyno.domain.serverless import Serverless
 from modeldyno.domain.traffic import Traffic
 
 
@@ -63,11 +64,13 @@ class StoppingRules:
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One EndpointConfiguration of an Advanced job: a type and the values to try for each variable.
-    `specification`: the name of the package's additional inference specification that is deployed; None: its own."""
+    `specification`: the name of the package's additional inference specification that is deployed; None: its own.
+    `serverless`: it is a serverless one, and the type that of one of its servers."""
 
     instance_type: str
     ranges: dict[str, tuple[str, ...]] = field(default_factory=dict)
     specification: str | None = None
+    serverless: Serverless | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class JobSpec:
     threshold, the rate of arrivals that holds it is searched, too, in Default jobs. `endpoint`: is measured first,
     beside its own traffic, and counts as a test. `specifications`: by name, those that the candidates ask for.
     `compilation`: the model is measured compiled, too, as far as that goes.
+    `serverless`: a Default job that tries the serverless sizes.
     """
 
     job_type: JobType
@@ -131,6 +135,7 @@ class JobSpec:
     endpoint: ExistingEndpoint | None = None
     specifications: dict[str, Specification] = field(default_factory=dict)
     compilation: CompilationOrder | None = None
+    serverless: bool = False
 
     def deployed(self, specification: str | None) -> Specification:
         """What a trial of that specification deploys and asks for; None: what the job as a whole does."""

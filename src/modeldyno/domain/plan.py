@@ -4,6 +4,7 @@
    For Dyno's script mode each is tried with the worker counts that matter: one a core, and a single one with
    all threads.
    The first setting of every type comes before the second of any, so that a cut budget still covers the types.
+   Where serverless endpoints are asked for: each size this host can be, with one invocation at a time and one worker.
 2. *Advanced*: the cartesian product of the endpoint configurations and their ranges, in the order given.
 3. What fits into the limit of tests is all tried, in that order. Where there is more, only a start is planned; the rest
    is chosen as the trials go (domain/search.py).
@@ -25,9 +26,10 @@ from modeldyno.domain.exploration import Point, most_types, start
 from modeldyno.domain.host import Host, cannot_be
 from modeldyno.domain.images import SCRIPT_WORKERS_VARIABLE as WORKERS_VARIABLE
 from modeldyno.domain.images import ImageChoice, ImageKind, classify
-from modeldyno.domain.job import JobSpec, JobType
+from modeldyno.domain.job import Candidate, JobSpec, JobType
 from modeldyno.domain.names import endpoint_name
-from modeldyno.domain.trial import CompiledModel, TrialSpec
+from modeldyno.domain.serverless import MEMORY_SIZES_MB, Serverless, type_name
+from modeldyno.domain.trial import CompiledModel, TrialSpec, titled
 
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 SPECIFICATION = "InferenceSpecificationName"
@@ -62,11 +64,12 @@ class Draft:
     kind: InstanceType
     tuned: dict[str, str]
     specification: str | None = None
+    serverless: Serverless | None = None
 
     @property
     def key(self) -> tuple[str, frozenset[tuple[str, str]]]:
         """What makes it another configuration than others."""
-        return self.kind.name, frozenset(self.settings.items())
+        return titled(self.kind, self.serverless), frozenset(self.settings.items())
 
     @property
     def settings(self) -> dict[str, str]:
@@ -77,7 +80,8 @@ class Draft:
     def told(self) -> str:
         """For people."""
         setting = ", ".join(f"{name}={value}" for name, value in self.settings.items())
-        return f"{self.kind.name} with {setting}" if setting else self.kind.name
+        title = titled(self.kind, self.serverless)
+        return f"{title} with {setting}" if setting else title
 
 
 def plan(
@@ -91,10 +95,13 @@ def plan(
     choices = choices_of(spec, runtimes)
     notes: list[str] = []
     named = spec.job_type is JobType.ADVANCED or bool(spec.supported_instance_types)
-    kinds = catalogue if named else _host_types(spec, catalogue, host, choices[None], notes)
+    room = room_of(spec)
+    if spec.serverless:
+        kinds = _serverless_sizes(catalogue, host, room, notes)
+    else:
+        kinds = catalogue.every if named else _host_types(spec, catalogue, host, choices[None], notes)
     found = drafts(spec, kinds, choices[None])
     existing = _existing(spec)
-    room = room_of(spec)
     limit = len(found) if room is None else room
     grid = searched(found, limit)
     if grid is None:
@@ -180,7 +187,7 @@ def searched(found: Sequence[Draft], limit: int) -> list[Draft] | None:
 
 def points(grid: Sequence[Draft]) -> list[Point]:
     """The grid as numbers."""
-    priced = all(draft.kind.priced for draft in grid)
+    priced = all(draft.kind.priced and draft.kind.usd_per_hour is not None for draft in grid)
     return [
         Point(
             draft.kind.name,
@@ -211,14 +218,51 @@ def drafts(spec: JobSpec, kinds: Mapping[str, InstanceType], choice: ImageChoice
     """
     if spec.job_type is JobType.ADVANCED:
         return [
-            Draft(_known(candidate.instance_type, kinds), tuned, candidate.specification)
+            Draft(_known(candidate.instance_type, kinds), tuned, candidate.specification, candidate.serverless)
             for candidate in spec.candidates
-            for tuned in _product(candidate.ranges)
+            for tuned in _serverless_tuned(candidate, spec, choice)
+        ]
+    if spec.serverless:
+        return [
+            Draft(kinds[type_name(size)], tuned, serverless=Serverless(size, 1))
+            for size in MEMORY_SIZES_MB
+            if type_name(size) in kinds
+            for tuned in _one_worker(spec, choice)
         ]
     chosen = [_known(name, kinds) for name in spec.supported_instance_types or kinds]
     by_type = [[Draft(kind, tuned) for tuned in _settings(spec, kind, choice)] for kind in chosen]
     rounds = itertools.zip_longest(*by_type)
     return [draft for group in rounds for draft in group if draft is not None]
+
+
+def _serverless_tuned(candidate: Candidate, spec: JobSpec, choice: ImageChoice) -> Iterator[dict[str, str]]:
+    """The environments of a candidate; a serverless one has one worker where nobody says otherwise.
+
+    **Source:** developer guide, *Serverless Inference*: "we recommend creating only one worker in the container".
+    """
+    one = next(_one_worker(spec, choice)) if candidate.serverless is not None else {}
+    for tuned in _product(candidate.ranges):
+        yield {**one, **tuned}
+
+
+def _one_worker(spec: JobSpec, choice: ImageChoice) -> Iterator[dict[str, str]]:
+    ours = choice.kind is ImageKind.SCRIPT and WORKERS_VARIABLE not in spec.model.environment
+    yield {WORKERS_VARIABLE: "1"} if ours else {}
+
+
+def _serverless_sizes(
+    catalogue: Catalogue, host: Host, limit: int | None, notes: list[str]
+) -> Mapping[str, InstanceType]:
+    """The sizes of a Default job, the smallest first."""
+    sizes: dict[str, InstanceType] = {}
+    for name, kind in catalogue.serverless.items():
+        if (why := cannot_be(kind, host)) is not None:
+            notes.append(f"{name} was not tried: {why}")
+        elif limit is not None and len(sizes) >= limit:
+            notes.append(f"{name} was not tried: the job is limited to {limit} tests, the smallest sizes first.")
+        else:
+            sizes[name] = kind
+    return sizes
 
 
 def _host_types(
@@ -303,7 +347,15 @@ def trial_of(
 ) -> TrialSpec:
     """The configuration as the trial `index`."""
     environment = {**spec.deployed(draft.specification).model.environment, **draft.tuned}
-    trial = TrialSpec(index, endpoint, draft.kind, environment, draft.tuned, specification=draft.specification)
+    trial = TrialSpec(
+        index,
+        endpoint,
+        draft.kind,
+        environment,
+        draft.tuned,
+        specification=draft.specification,
+        serverless=draft.serverless,
+    )
     if choices[draft.specification].kind is not ImageKind.SCRIPT:
         return trial
     default = str(math.ceil(draft.kind.vcpus or 1))

@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from modeldyno.domain.cost import cost_per_hour_usd, cost_per_inference_usd, instances_for
+from modeldyno.domain.catalog import InstanceType
+from modeldyno.domain.cost import cost_per_hour_usd, cost_per_inference_usd, cost_per_use_usd, instances_for
 from modeldyno.domain.job import Job, JobSpec, JobType
 from modeldyno.domain.names import recommendation_id
 from modeldyno.domain.trial import Figures, Trial, TrialStatus
@@ -23,7 +24,8 @@ MAX_RECOMMENDATIONS = 10
 class Outcome:
     """A trial's figures as the wire has them, for `instance_count` instances.
 
-    capacity_per_minute: whole, rounded down, of the whole fleet. latency_ms: whole, rounded up, never 0.
+    capacity_per_minute: whole, rounded down, of the whole fleet. latency_ms: whole, rounded up, never 0. setup_us: of a
+    serverless one, its cold start in whole microseconds; it costs nothing while it is idle, so nothing an hour.
     """
 
     capacity_per_minute: int
@@ -33,6 +35,7 @@ class Outcome:
     cost_per_hour_usd: float | None
     cost_per_inference_usd: float | None
     instance_count: int
+    setup_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,11 @@ def outcome_of(spec: JobSpec, trial: Trial) -> Outcome | None:
     if trial.result is None:
         return None
     figures = trial.result.figures
-    existing = trial.spec.existing is not None
-    count = spec.endpoint.count if existing and spec.endpoint else _instance_count(spec, figures)
+    existing, serverless = trial.spec.existing is not None, trial.spec.serverless is not None
+    count = 1 if serverless else _instance_count(spec, figures)
+    if existing and spec.endpoint:
+        count = spec.endpoint.count
+    setup = trial.result.setup_seconds
     # an endpoint's figures are those of all its instances already
     capacity = math.floor(figures.capacity_per_minute * (1 if existing else count))
     kind = trial.spec.instance_type
@@ -72,9 +78,20 @@ def outcome_of(spec: JobSpec, trial: Trial) -> Outcome | None:
         cpu_percent=figures.cpu_percent,
         memory_percent=figures.memory_percent,
         cost_per_hour_usd=hourly,
-        cost_per_inference_usd=cost_per_inference_usd(hourly, capacity) if hourly is not None else None,
+        cost_per_inference_usd=_cost(kind, figures) if serverless else _share(hourly, capacity),
         instance_count=count,
+        setup_us=None if setup is None else round(setup * 1e6),
     )
+
+
+def _share(hourly: float | None, capacity: int) -> float | None:
+    return None if hourly is None else cost_per_inference_usd(hourly, capacity)
+
+
+def _cost(kind: InstanceType, figures: Figures) -> float | None:
+    if kind.usd_per_second is None or figures.mean_latency_ms is None:
+        return None
+    return cost_per_use_usd(kind.usd_per_second, figures.mean_latency_ms)
 
 
 def _instance_count(spec: JobSpec, figures: Figures) -> int:

@@ -54,7 +54,8 @@ def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> D
         "rank": rank,
         "id": row.id,
         "trial_index": row.trial.spec.index,
-        "instance_type": kind.name,
+        "instance_type": row.trial.spec.title,
+        "serverless": _serverless(row.trial),
         "environment": row.environment,
         "compiled": _compiled(row.trial),
         "capacity_per_minute": row.outcome.capacity_per_minute,
@@ -73,6 +74,7 @@ def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> D
         "price_source": kind.price_source,
         "estimated": kind.estimated,
         "instance_count": row.outcome.instance_count,
+        "setup_seconds": row.trial.result.setup_seconds,
         "pareto": pareto,
     }
 
@@ -109,11 +111,13 @@ def _trial(trial: Trial, windows: Sequence[Window]) -> Document:
         "endpoint_name": trial.spec.endpoint_name,
         "inference_specification": trial.spec.specification,
         "existing_endpoint": trial.spec.existing is not None,
-        "instance_type": kind.name,
+        "instance_type": trial.spec.title,
+        "serverless": _serverless(trial),
         "vcpus": kind.vcpus,
         "memory_mib": kind.memory_mib,
         "price_basis": str(kind.price_basis),
         "usd_per_hour": kind.usd_per_hour,
+        "usd_per_second": kind.usd_per_second,
         "environment": trial.spec.environment,
         "tuned": trial.spec.tuned,
         "compiled": _compiled(trial),
@@ -130,9 +134,15 @@ def _trial(trial: Trial, windows: Sequence[Window]) -> Document:
         "figures": _figures(result.figures) if result else None,
         "levels": _levels([window for window in windows if window.users]),
         "open_loop": _open_loop(result.open_loop) if result else None,
+        "setup_seconds": result.setup_seconds if result else None,
         "rates": _rates(windows),
         "windows": [_window(window) for window in windows],
     }
+
+
+def _serverless(trial: Trial) -> Document | None:
+    asked = trial.spec.serverless
+    return None if asked is None else {"memory_mb": asked.memory_mb, "concurrency": asked.concurrency}
 
 
 def _figures(figures: Figures) -> Document:

@@ -32,8 +32,11 @@ from modeldyno.domain.endpoint import (
     VariantSpec,
     server_id,
 )
+from modeldyno.domain.serverless import Serverless, servers_wanted
 
 _LIMIT_SECONDS = Rollout().limit_seconds
+_NO_DEMAND: Mapping[str, int] = {}
+_AS_IT_IS: Mapping[str, Serverless | None] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,9 @@ class Step:
     said: tuple[str, ...] = ()
 
 
-def step(endpoint: Endpoint, servers: Sequence[Server], now: float) -> Step:
-    """The next step. `servers`: every row of the endpoint. Repeated until nothing changes."""
+def step(endpoint: Endpoint, servers: Sequence[Server], now: float, demand: Mapping[str, int] = _NO_DEMAND) -> Step:
+    """The next step. `servers`: every row of the endpoint. `demand`: how many servers invocations need, by serverless
+    variant. Repeated until nothing changes."""
     if endpoint.status is EndpointStatus.DELETING:
         return _deleted(endpoint, servers)
     if endpoint.status is EndpointStatus.FAILED:
@@ -61,7 +65,7 @@ def step(endpoint: Endpoint, servers: Sequence[Server], now: float) -> Step:
         moved, said = _resized(endpoint, servers, now)
     if moved.status is EndpointStatus.FAILED:
         return Step(moved, unwant=_all(servers), said=(said,))
-    return _peopled(moved, servers, now, said)
+    return _peopled(moved, servers, now, said, demand)
 
 
 def change_to(endpoint: Endpoint, spec: FleetSpec, rollout: Rollout, now: float) -> Endpoint:
@@ -80,11 +84,20 @@ def change_to(endpoint: Endpoint, spec: FleetSpec, rollout: Rollout, now: float)
     )
 
 
-def resized(endpoint: Endpoint, counts: Mapping[str, int], weights: Mapping[str, float], now: float) -> Endpoint:
-    """The endpoint on its way to other numbers of instances, and then to other weights, by the names of its production
-    variants."""
+def resized(
+    endpoint: Endpoint,
+    counts: Mapping[str, int],
+    weights: Mapping[str, float],
+    now: float,
+    serverless: Mapping[str, Serverless | None] = _AS_IT_IS,
+) -> Endpoint:
+    """The endpoint on its way to other numbers of instances (bounds of serverless variants), then to other weights, by
+    the names of its production variants."""
     spec = endpoint.fleet.spec
-    variants = tuple(replace(one, count=counts.get(one.name, one.count)) for one in spec.variants)
+    variants = tuple(
+        replace(one, count=counts.get(one.name, one.count), serverless=serverless.get(one.name, one.serverless))
+        for one in spec.variants
+    )
     return replace(
         endpoint,
         status=EndpointStatus.UPDATING,
@@ -115,7 +128,7 @@ def _created(endpoint: Endpoint, servers: Sequence[Server], now: float) -> tuple
     if reason:
         changed = replace(endpoint, status=EndpointStatus.FAILED, failure_reason=reason, modified_at=now)
         return changed, f"Failed: {reason}"
-    if _ready(servers, endpoint.fleet, 1.0):
+    if _ready(servers, endpoint.fleet, 1.0, proven=False):
         return replace(endpoint, status=EndpointStatus.IN_SERVICE, modified_at=now), "In service."
     return endpoint, ""
 
@@ -156,7 +169,8 @@ def _updated(endpoint: Endpoint, update: Update, servers: Sequence[Server], now:
         return _finished(endpoint, update, now)
     next_share = _next_share(update)
     baked = update.shifted_at is None or now >= update.shifted_at + update.rollout.bake_seconds
-    if not baked or not _ready(servers, update.fleet, needed_share(update)):
+    proven = endpoint.has_proven(update.fleet)
+    if not baked or not _ready(servers, update.fleet, needed_share(update), proven=proven):
         return endpoint, ""
     moved = replace(update, share=next_share, shifted_at=now)
     percent = f"{100 * next_share:.0f}% of the traffic goes to the new fleet."
@@ -209,7 +223,7 @@ def needed_share(update: Update) -> float:
     return _next_share(update) if update.rollout.kind is RolloutKind.ROLLING else 1.0
 
 
-def counts(endpoint: Endpoint, fleet: Fleet) -> dict[tuple[str, bool], int]:
+def counts(endpoint: Endpoint, fleet: Fleet, demand: Mapping[str, int] = _NO_DEMAND) -> dict[tuple[str, bool], int]:
     """How many servers each variant (name, is a shadow) of a fleet should have now."""
     share = 1.0
     update = endpoint.update
@@ -219,7 +233,14 @@ def counts(endpoint: Endpoint, fleet: Fleet) -> dict[tuple[str, bool], int]:
         elif update.reason is None:
             share = 1.0 - update.share
     specs = [(variant, False) for variant in fleet.spec.variants] + [(shadow, True) for shadow in fleet.spec.shadows]
-    return {(spec.name, shadow): _part(spec.count, share) for spec, shadow in specs}
+    proven = endpoint.has_proven(fleet)
+    return {(spec.name, shadow): _count(spec, share, demand.get(spec.name, 0), proven=proven) for spec, shadow in specs}
+
+
+def _count(spec: VariantSpec, share: float, demand: int, *, proven: bool) -> int:
+    if spec.serverless is not None:
+        return servers_wanted(spec.serverless, demand, proven=proven)
+    return _part(spec.count, share)
 
 
 def _part(count: int, share: float) -> int:
@@ -237,13 +258,13 @@ def _next_share(update: Update) -> float:
     return min(1.0, update.share + size)
 
 
-def _peopled(endpoint: Endpoint, servers: Sequence[Server], now: float, said: str) -> Step:
+def _peopled(endpoint: Endpoint, servers: Sequence[Server], now: float, said: str, demand: Mapping[str, int]) -> Step:
     """Servers that are missing, and those that are too many."""
     here = {server.id: server for server in servers}
     add: list[Server] = []
     kept: set[str] = set()
     for fleet in endpoint.fleets:
-        wanted = counts(endpoint, fleet)
+        wanted, proven = counts(endpoint, fleet, demand), endpoint.has_proven(fleet)
         variants = [(spec, False) for spec in fleet.spec.variants] + [(spec, True) for spec in fleet.spec.shadows]
         for spec, shadow in variants:
             ids = _chosen(endpoint, fleet, spec, wanted[spec.name, shadow], here, shadow=shadow)
@@ -259,6 +280,7 @@ def _peopled(endpoint: Endpoint, servers: Sequence[Server], now: float, said: st
                     index=index,
                     shadow=shadow,
                     changed_at=now,
+                    was_ready=spec.serverless is not None and proven,  # others like it were
                 )
                 for name, index in ids.items()
                 if name not in here
@@ -289,11 +311,12 @@ def _all(servers: Sequence[Server]) -> tuple[str, ...]:
 # --- where they stand ------------------------------------------------------------------------------------------------
 
 
-def _ready(servers: Sequence[Server], fleet: Fleet, share: float) -> bool:
-    """Whether so large a part of each variant serves."""
+def _ready(servers: Sequence[Server], fleet: Fleet, share: float, *, proven: bool = True) -> bool:
+    """Whether so large a part of each variant serves. `proven`: the fleet has come up before."""
     specs = [(variant, False) for variant in fleet.spec.variants] + [(shadow, True) for shadow in fleet.spec.shadows]
     return all(
-        sum(server.serves for server in _of(servers, fleet, spec, shadow=shadow)) >= _part(spec.count, share)
+        sum(server.serves for server in _of(servers, fleet, spec, shadow=shadow))
+        >= _count(spec, share, 0, proven=proven)
         for spec, shadow in specs
     )
 

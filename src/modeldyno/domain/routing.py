@@ -15,12 +15,15 @@ from modeldyno.domain.endpoint import CaptureSpec, Endpoint, EndpointStatus, Fle
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A variant of one fleet that can answer. `share`: of the endpoint's requests. `servers`: (id, url) of those that
-    serve now."""
+    serve now. `concurrency`: of a serverless one, the most requests at once; requests find or make their server. 0: it
+    is none, or is not in service. `fleet`: its number."""
 
     variant: str
     share: float
     servers: tuple[tuple[str, str], ...]
     routing: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
+    concurrency: int = 0
+    fleet: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +50,22 @@ class Route:
     experiment_id: str | None = None
 
 
+_NOT_LIVE = (EndpointStatus.CREATING, EndpointStatus.DELETING, EndpointStatus.FAILED)
+
+
 def route_of(endpoint: Endpoint, servers: Sequence[Server]) -> Route:
     """The route of an endpoint."""
     shares = [(endpoint.fleet, 1.0)]
     if endpoint.update is not None:
         shares = [(endpoint.fleet, 1.0 - endpoint.update.share), (endpoint.update.fleet, endpoint.update.share)]
-    found = [choice for fleet, share in shares if share > 0 for choice in _choices(fleet, share, servers)]
+    live = endpoint.status not in _NOT_LIVE
+    found = [choice for fleet, share in shares if share > 0 for choice in _choices(fleet, share, servers, live=live)]
+    if not any(one.servers or one.concurrency for one in found):
+        spared = [one for fleet, share in shares if share <= 0 for one in _choices(fleet, 1.0, servers, live=live)]
+        found = spared if any(one.servers for one in spared) else found
     serving = {choice.variant for choice in found if choice.servers}
     # A part of the traffic whose fleet has lost its servers goes to the other fleet, while there are two.
-    choices = tuple(choice for choice in found if choice.servers or choice.variant not in serving)
+    choices = tuple(one for one in found if one.servers or one.concurrency or one.variant not in serving)
     leading = max(shares, key=lambda pair: pair[1])[0]
     return Route(
         endpoint_id=endpoint.id,
@@ -69,14 +79,15 @@ def route_of(endpoint: Endpoint, servers: Sequence[Server]) -> Route:
     )
 
 
-def _choices(fleet: Fleet, share: float, servers: Sequence[Server]) -> list[Choice]:
+def _choices(fleet: Fleet, share: float, servers: Sequence[Server], *, live: bool) -> list[Choice]:
     total = sum(variant.weight for variant in fleet.spec.variants)
     found = []
     for variant in fleet.spec.variants:
         part = variant.weight / total if total > 0 else 0.0
         serving = _serving(servers, fleet, variant, shadow=False)
         if serving or part > 0:
-            found.append(Choice(variant.name, share * part, serving, variant.routing))
+            most = variant.serverless.concurrency if variant.serverless is not None and live else 0
+            found.append(Choice(variant.name, share * part, serving, variant.routing, most, fleet.number))
     return found
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modeldyno.domain.catalog import InstanceType
+from modeldyno.domain.catalog import Catalogue
 from modeldyno.domain.errors import InputFault
 from modeldyno.domain.exploration import Observation, Prediction, predict, propose
 from modeldyno.domain.images import ImageChoice
@@ -40,9 +40,7 @@ class _Search:
     refused: frozenset[str]
 
 
-def next_trial(
-    job: Job, trials: Sequence[Trial], catalogue: Mapping[str, InstanceType], runtimes: Collection[str]
-) -> TrialSpec | None:
+def next_trial(job: Job, trials: Sequence[Trial], catalogue: Catalogue, runtimes: Collection[str]) -> TrialSpec | None:
     """The trial to add now; None: none now, as enough are open, or none any more."""
     open_trials = [trial for trial in trials if trial.status in _OPEN]
     waiting = any(trial.status is TrialStatus.PENDING for trial in open_trials)
@@ -64,7 +62,7 @@ def next_trial(
 
 
 def untried_notes(
-    job: Job, trials: Sequence[Trial], catalogue: Mapping[str, InstanceType], runtimes: Collection[str]
+    job: Job, trials: Sequence[Trial], catalogue: Catalogue, runtimes: Collection[str]
 ) -> tuple[str, ...]:
     """What the search left untried, and why, for people; nothing where there was no search."""
     search = _search_of(job, _plain(trials), catalogue, runtimes)
@@ -84,16 +82,16 @@ def _limit(job: Job, trials: Sequence[Trial]) -> int | None:
     return limit - (len(trials) - len(_plain(trials)))
 
 
-def _search_of(
-    job: Job, trials: Sequence[Trial], catalogue: Mapping[str, InstanceType], runtimes: Collection[str]
-) -> _Search | None:
+def _search_of(job: Job, trials: Sequence[Trial], catalogue: Catalogue, runtimes: Collection[str]) -> _Search | None:
     spec, limit = job.spec, room_of(job.spec)
     own = [trial for trial in trials if trial.spec.existing is None]
     tried_kinds = {trial.spec.instance_type.name: trial.spec.instance_type for trial in own}
+    if spec.serverless:  # its few sizes are planned from the start
+        return None
     named = spec.job_type is JobType.ADVANCED or bool(spec.supported_instance_types)
     try:
         choices = choices_of(spec, runtimes)
-        found = drafts(spec, {**catalogue, **tried_kinds} if named else tried_kinds, choices[None])
+        found = drafts(spec, {**catalogue.every, **tried_kinds} if named else tried_kinds, choices[None])
     except InputFault:  # the configuration of Dyno has changed: what was tried is what there is
         return None
     grid = searched(found, limit) if limit is not None else None
@@ -110,7 +108,8 @@ def _search_of(
 
 
 def _key(trial: Trial) -> tuple[str, frozenset[tuple[str, str]]]:
-    return Draft(trial.spec.instance_type, trial.spec.tuned, trial.spec.specification).key
+    spec = trial.spec
+    return Draft(spec.instance_type, spec.tuned, spec.specification, spec.serverless).key
 
 
 def _was_refused(trial: Trial) -> bool:

@@ -22,6 +22,7 @@ FAILURE_LIMIT = 0.01
 _RULE_WINDOWS = (
     5  # a rule looks at this many contiguous windows of one number of users: one noisy second decides nothing
 )
+_THROTTLED_WINDOWS = 10  # chosen: the figures rest on them
 _FLAT_SHARE = 0.25
 _PLATEAU_SHARE = 0.97
 
@@ -191,17 +192,19 @@ def blocks(windows: Sequence[Window]) -> tuple[Block, ...]:
 
 @dataclass(slots=True)
 class PatternPolicy:
-    """Phases or stairs, as asked, until they are over or a stopping rule holds."""
+    """Phases or stairs, as asked, until they are over or a stopping rule holds. `concurrency`: of a serverless
+    configuration, how many users are answered; more are refused, which ends the load."""
 
     traffic: Traffic
     rules: StoppingRules
     users: int = 0
     reason: str = ""
+    concurrency: int | None = None
     _windows: list[Window] = field(default_factory=list)
     _elapsed: float = 0.0
 
     def __post_init__(self) -> None:
-        self.users = users_at(stages(self.traffic), 0.0) or 1
+        self.users = self._admitted(users_at(stages(self.traffic), 0.0) or 1)
 
     @property
     def beginning(self) -> Users:
@@ -222,10 +225,23 @@ class PatternPolicy:
         if users is None or self._elapsed + 0.5 >= self.traffic.duration_seconds:
             self.reason = "the traffic pattern was over"
             return Stop(self.reason)
-        if users == self.users:
+        if self._throttled(users):
+            self.reason = f"more than {self.concurrency} users would be throttled, as MaxConcurrency is that"
+            return Stop(self.reason)
+        if self._admitted(users) == self.users:
             return Hold()
-        self.users = users
-        return Users(users)
+        self.users = self._admitted(users)
+        return Users(self.users)
+
+    def _admitted(self, users: int) -> int:
+        return users if self.concurrency is None else min(users, self.concurrency)
+
+    def _throttled(self, users: int) -> bool:
+        """Whether some of the users would be refused, and what all that are answered give is known."""
+        if self.concurrency is None or users <= self.concurrency:
+            return False
+        answered = [one for one in self._windows if one.users == self.concurrency and not one.settling]
+        return len(answered) >= _THROTTLED_WINDOWS
 
     def measured(self) -> Measured:
         """The beginning of the plateau among the blocks that held; the first block when none did."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from modeldyno.domain.catalog import InstanceType
 from modeldyno.domain.model import ModelSource
+from modeldyno.domain.serverless import Serverless
 
 
 class TrialStatus(StrEnum):
@@ -43,7 +44,8 @@ class TrialSpec:
     `workers` is the effective number of worker processes where Dyno's own runtime decides it, else None. `existing`:
     the id of the endpoint that is measured instead of a server of the trial's own; `endpoint_name` is its name then.
     `specification`: the additional inference specification of the package that is deployed. `compiled`: what is
-    deployed in place of the job's model.
+    deployed in place of the job's model. `serverless`: it is a serverless one, with a server of the type for each of
+    its concurrent invocations.
     """
 
     index: int
@@ -55,6 +57,19 @@ class TrialSpec:
     existing: str | None = None
     specification: str | None = None
     compiled: CompiledModel | None = None
+    serverless: Serverless | None = None
+
+    @property
+    def title(self) -> str:
+        """The type, and of a serverless one how many servers."""
+        return titled(self.instance_type, self.serverless)
+
+
+def titled(kind: InstanceType, serverless: Serverless | None) -> str:
+    """A type and, where it is a serverless one, how many of its servers, for people."""
+    if serverless is None or serverless.concurrency == 1:
+        return kind.name
+    return f"{kind.name} x {serverless.concurrency}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,7 @@ class Figures:
     capacity_per_minute: closed-loop invocations a minute of one instance. latency_ms: exact, at `percentile`.
     cpu_percent: summed over cores (two busy cores = 200), as CloudWatch has it. memory_percent: of the type's limit.
     generator_delay_percent: of the time, waited for its core. foreign_percent: of the model's cores, used by others.
+    mean_latency_ms: of the successful invocations.
     `requests`/`failed`: in the windows that the figures rest on, over `measured_seconds`; `total_*` over the
     whole load.
     """
@@ -134,6 +150,7 @@ class Figures:
     capacity_high_per_minute: float | None = None
     latency_low_ms: float | None = None
     latency_high_ms: float | None = None
+    mean_latency_ms: float | None = None
     first_window: int | None = None
     last_window: int | None = None
 
@@ -159,7 +176,7 @@ class OpenLoop:
 @dataclass(frozen=True, slots=True)
 class TrialResult:
     """How a trial ended well: its figures, why the load stopped, and what to know about them. `open_loop` None: it was
-    not asked."""
+    not asked. `setup_seconds`: of a serverless one, its measured cold start."""
 
     figures: Figures
     stop_reason: str
@@ -169,6 +186,7 @@ class TrialResult:
     effective_environment: dict[str, str] = field(default_factory=dict)
     runtime: str = ""
     open_loop: OpenLoop | None = None
+    setup_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

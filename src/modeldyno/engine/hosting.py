@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from modeldyno.domain.endpoint import Endpoint, EndpointStatus, Server, ServerStatus
@@ -20,6 +20,7 @@ from modeldyno.domain.errors import DynoError, HostCannot
 from modeldyno.domain.host import Host, oversubscribed, place_beside
 from modeldyno.domain.rollout import Step, step
 from modeldyno.domain.trial import Placement
+from modeldyno.engine.demand import HostDemand
 from modeldyno.engine.experiments import Experiments
 from modeldyno.engine.materials import Materials, ModelFiles
 from modeldyno.engine.parts import Parts
@@ -46,6 +47,7 @@ class Hosting:
         self._host = host
         self._materials = Materials(parts.objects, parts.hosted_dir)
         self._experiments = Experiments(parts)
+        self._demand = HostDemand(parts, host)
         self._running: dict[str, tuple[Server, asyncio.Task[None]]] = {}
         self._runs: dict[str, ServerRun] = {}
         self._known: dict[str, EndpointStatus] | None = None
@@ -125,8 +127,10 @@ class Hosting:
                 await asyncio.to_thread(self._materials.keep_only, ())
             return
         servers = await asyncio.to_thread(self._store.servers)
+        demand = await self._demand.of(endpoints, servers)
         for endpoint in endpoints:
-            await self._step(endpoint, [one for one in servers if one.endpoint_id == endpoint.id])
+            own = [one for one in servers if one.endpoint_id == endpoint.id]
+            await self._step(endpoint, own, demand.get(endpoint.id, {}))
         servers = await asyncio.to_thread(self._store.servers)
         await self._take(servers)
         await self._drop(servers)
@@ -134,12 +138,12 @@ class Hosting:
         keys = {_files_key(server) for server in servers}
         await asyncio.to_thread(self._materials.keep_only, keys)
 
-    async def _step(self, endpoint: Endpoint, servers: Sequence[Server]) -> None:
+    async def _step(self, endpoint: Endpoint, servers: Sequence[Server], demand: Mapping[str, int]) -> None:
         now = self._parts.clock.now()
-        if not _changes(endpoint, step(endpoint, servers, now)):
+        if not _changes(endpoint, step(endpoint, servers, now, demand)):
             return
         made = await asyncio.to_thread(
-            self._store.step_endpoint, endpoint.region, endpoint.name, lambda row, rows: step(row, rows, now)
+            self._store.step_endpoint, endpoint.region, endpoint.name, lambda row, rows: step(row, rows, now, demand)
         )
         if made is not None and made.said and made.endpoint is not None:
             await asyncio.to_thread(self._store.tell, endpoint.arn, now, *made.said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,16 @@ class Materials:
         async with lock:
             return await asyncio.to_thread(self._fetch, job, specification, compiled)
 
+    async def fetch_afresh(
+        self, job: Job, specification: str | None = None, compiled: CompiledModel | None = None
+    ) -> None:
+        """Fetch and unpack the model's files once more, as a cold start has to, and drop them.
+
+        Raises:
+            InputFault: as `of`.
+        """
+        await asyncio.to_thread(self._fetch_afresh, job, specification, compiled)
+
     async def of_model(self, key: str, source: ModelSource) -> ModelFiles:
         """A model's files alone, in a directory of that name.
 
@@ -73,6 +84,12 @@ class Materials:
             if entry.name not in job_ids:
                 shutil.rmtree(entry, ignore_errors=True)
                 self._locks.pop(entry.name, None)
+
+    def _fetch_afresh(self, job: Job, specification: str | None, compiled: CompiledModel | None) -> None:
+        home = self._root / job.id
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="fetched-", dir=home) as fresh:
+            self._model(compiled.source if compiled else job.spec.deployed(specification).model, Path(fresh))
 
     def _fetch(self, job: Job, specification: str | None, compiled: CompiledModel | None) -> Material:
         home = self._root / job.id

@@ -57,12 +57,16 @@ class ServerRun:
         self.strain: str | None = None
         self._name = f"{server.variant.name}/{server.index}"
         self._began = parts.clock.now()
+        self._ordered = 0.0
         self._minute = self._minute_at(0)
+        # Cold starts come and go for years: the story tells the first, and what fails.
+        self._quiet = server.variant.serverless is not None and server.was_ready
 
     async def run(self, *, adopt: bool = False) -> None:
         """Serve until cancelled, or until the server has ended and the row says why. Nothing is left then."""
+        self._ordered = self._parts.clock.monotonic()
         try:
-            if not adopt:
+            if not adopt and not self._quiet:
                 await self._tell(f"{self._name} is being started as {self._server.variant.instance_type.name}.")
             request = await self._request()
             living = self._parts.backend.adopt(request) if adopt else None
@@ -79,9 +83,12 @@ class ServerRun:
     async def _serve(self, living: AbstractAsyncContextManager[Instance], *, adopted: bool) -> None:
         async with living as instance:
             flags = {**self._server.flags, **{flag.value: words for flag, words in instance.flags.items()}}
-            await self._report(status=ServerStatus.READY, url=instance.url, was_ready=True, reason=None, flags=flags)
+            setup = self._server.setup_seconds if adopted else self._parts.clock.monotonic() - self._ordered
+            ready = {"status": ServerStatus.READY, "url": instance.url, "was_ready": True, "reason": None}
+            await self._report(**ready, flags=flags, setup_seconds=setup)
             beginning = f"{self._name} {'is adopted' if adopted else 'is ready'}: {instance.runtime}."
-            await self._tell(f"{beginning} {self._server.flags.get('oversubscribed', '')}".rstrip())
+            if not self._quiet:
+                await self._tell(f"{beginning} {self._server.flags.get('oversubscribed', '')}".rstrip())
             self.instance = instance
             try:
                 await self._watch(instance)
@@ -187,7 +194,13 @@ class ServerRun:
         log_path.parent.mkdir(parents=True, exist_ok=True)
         return DeployRequest(
             tag=self._tag,
-            spec=TrialSpec(server.index, server.endpoint_name, variant.instance_type, variant.source.environment),
+            spec=TrialSpec(
+                server.index,
+                server.endpoint_name,
+                variant.instance_type,
+                variant.source.environment,
+                serverless=variant.serverless,
+            ),
             placement=server.placement,
             source=variant.source,
             model_dir=files.model_dir,

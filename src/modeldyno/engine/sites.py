@@ -16,6 +16,7 @@ from modeldyno.domain.endpoint import Endpoint, EndpointStatus
 from modeldyno.domain.errors import InputFault, ResourceNotFound
 from modeldyno.domain.job import ExistingEndpoint
 from modeldyno.domain.trial import Flag
+from modeldyno.engine.group import Group, deployed
 from modeldyno.engine.hosting import Hosting
 from modeldyno.engine.parts import Parts
 from modeldyno.engine.server import ServerRun
@@ -50,18 +51,18 @@ class Site(Protocol):
 
 
 class OwnServer:
-    """A server that is deployed for the trial and ended with it."""
+    """A server that is deployed for the trial and ended with it; of a serverless one, one for each user."""
 
     def __init__(self, backend: InstanceBackend) -> None:
         self._backend = backend
 
     def open(self, request: DeployRequest) -> AbstractAsyncContextManager[Instance]:
         """See `Site.open`."""
-        return self._backend.deploy(request)
+        return deployed(self._backend, request)
 
     def urls(self, instance: Instance) -> tuple[str, ...]:
         """See `Site.urls`."""
-        return (instance.url,)
+        return instance.urls if isinstance(instance, Group) else (instance.url,)
 
     async def strain(self) -> str | None:
         """It is nobody else's: never."""
@@ -167,6 +168,11 @@ class Together:
     def effective_environment(self) -> dict[str, str]:
         """Of the first: they are alike."""
         return self._instances[0].effective_environment
+
+    @property
+    def setup_seconds(self) -> float:
+        """The longest."""
+        return max(instance.setup_seconds for instance in self._instances)
 
     def usage(self) -> Usage:
         """The sum, as it was when all were there last. Of a core that several share, others' use is what none used."""

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 
 from modeldyno.domain import statistics
@@ -23,7 +23,7 @@ from modeldyno.domain.stopping import ClosedLoopPolicy, Hold, Measured, PatternP
 from modeldyno.domain.sustainable import SustainableSearch
 from modeldyno.domain.trial import Flag, TrialResult, TrialStatus
 from modeldyno.engine.defects import defect_text, told
-from modeldyno.engine.materials import Material
+from modeldyno.engine.materials import Material, Materials
 from modeldyno.engine.parts import Parts
 from modeldyno.engine.sites import Site
 from modeldyno.ports import Claim, DeployRequest, Instance, LoadSession, LoadTarget, LogLine, Tag, Usage
@@ -59,14 +59,12 @@ class _Loaded:
 class TrialRun:
     """One attempt at one trial."""
 
-    def __init__(
-        self, parts: Parts, claim: Claim, tag: Tag, site: Site, material: Callable[[], Awaitable[Material]]
-    ) -> None:
+    def __init__(self, parts: Parts, claim: Claim, tag: Tag, site: Site, materials: Materials) -> None:
         self._parts = parts
         self._site = site
         self._claim = claim
         self._tag = tag
-        self._material = material
+        self._materials = materials
         self._spec = claim.trial.spec
         self._bar: Bar | None = None
 
@@ -113,10 +111,13 @@ class TrialRun:
 
     async def _measure(self) -> _Ending:
         await self._say(f"{self._told()} (attempt {self._tag.attempt}).")
-        material = await self._material()
+        material = await self._materials.of(self._claim.job, self._spec.specification, self._spec.compiled)
+        fetch_seconds = await self._fetch_seconds() if self._spec.serverless else 0.0
         await asyncio.to_thread(statistics.prepare)
         async with self._site.open(self._request(material)) as instance:
-            await self._say(f"In service: {instance.runtime or instance.url}. Load begins.")
+            setup_seconds = fetch_seconds + instance.setup_seconds if self._spec.serverless else None
+            cold = "" if setup_seconds is None else f" after a cold start of {setup_seconds:.3f} s"
+            await self._say(f"In service{cold}: {instance.runtime or instance.url}. Load begins.")
             async with self._parts.generator.drive(self._target(material, instance)) as session:
                 policy = self._policy()
                 started = self._parts.clock.now()
@@ -125,7 +126,12 @@ class TrialRun:
                 result, failure = self._concluded(instance, policy.measured(), loaded, started, ended)
                 if result is not None and failure is None:
                     result = await self._with_open_loop(instance, session, policy, result)
-            return result, failure
+            return result and replace(result, setup_seconds=setup_seconds), failure
+
+    async def _fetch_seconds(self) -> float:
+        began = self._parts.clock.monotonic()
+        await self._materials.fetch_afresh(self._claim.job, self._spec.specification, self._spec.compiled)
+        return self._parts.clock.monotonic() - began
 
     async def _with_open_loop(
         self, instance: Instance, session: LoadSession, closed: ClosedLoopPolicy, result: TrialResult
@@ -134,6 +140,7 @@ class TrialRun:
         spec, seconds = self._claim.job.spec, self._parts.options.open_loop_seconds
         threshold = spec.rules.threshold
         asked = spec.open_loop and seconds > 0 and not {Flag.CANNOT_WIN, Flag.LIVE_TRAFFIC} & result.flags.keys()
+        asked = asked and self._spec.serverless is None
         if threshold is None or not asked or not isinstance(closed, SaturationSearch):
             return result
         await self._say("Arrivals that do not wait: the search for the rate that holds the threshold begins.")
@@ -231,9 +238,15 @@ class TrialRun:
     def _policy(self) -> ClosedLoopPolicy:
         spec = self._claim.job.spec
         if spec.traffic is not None:
-            return PatternPolicy(spec.traffic, spec.rules)
+            return PatternPolicy(spec.traffic, spec.rules, concurrency=self._concurrency)
         options = self._parts.options
-        return SaturationSearch(spec.rules, max_users=options.max_users, max_seconds=options.max_trial_seconds)
+        return SaturationSearch(
+            spec.rules, max_users=self._concurrency or options.max_users, max_seconds=options.max_trial_seconds
+        )
+
+    @property
+    def _concurrency(self) -> int | None:
+        return self._spec.serverless.concurrency if self._spec.serverless else None
 
     def _request(self, material: Material) -> DeployRequest:
         job, trial = self._claim.job, self._claim.trial
@@ -305,7 +318,7 @@ class TrialRun:
         setting = "".join(f" {name}={value}" for name, value in spec.tuned.items())
         setting += f" of {spec.specification}" if spec.specification is not None else ""
         what = "the compiled model on " if spec.compiled else ""
-        return f"Deploying {what}{spec.instance_type.name}{setting} as {self._spec.endpoint_name}"
+        return f"Deploying {what}{spec.title}{setting} as {self._spec.endpoint_name}"
 
 
 async def _obey(session: LoadSession, load: Users | Rate) -> None:

@@ -26,6 +26,7 @@ from modeldyno.domain.search import next_trial, untried_notes
 from modeldyno.domain.trial import Placement, Trial, TrialSpec, TrialStatus
 from modeldyno.engine.compilations import Compilations
 from modeldyno.engine.defects import defect_text, told
+from modeldyno.engine.group import place_type, tags_of
 from modeldyno.engine.hosting import Hosting
 from modeldyno.engine.keeper import Keeper
 from modeldyno.engine.materials import Materials
@@ -219,7 +220,7 @@ class Worker:
         """Add the next trial of a job that searches."""
         if await asyncio.to_thread(self._parts.store.extend_job, job.id, [chosen], self._parts.clock.now()):
             setting = "".join(f" {name}={value}" for name, value in chosen.tuned.items())
-            await self._say(job, f"Next: {chosen.instance_type.name}{setting}, chosen from the trials so far.")
+            await self._say(job, f"Next: {chosen.title}{setting}, chosen from the trials so far.")
 
     async def _next(self, job: Job, trials: Sequence[Trial]) -> TrialSpec | None:
         """The next trial of a search; a defect in it ends the search, not the job, nor others."""
@@ -253,7 +254,7 @@ class Worker:
 
     def _place(self, trial: Trial, busy: Sequence[Placement]) -> Placement | None:
         if trial.spec.existing is None:
-            return place(trial.spec.instance_type, self._host, busy)
+            return place(place_type(trial.spec), self._host, busy)
         if self._hosting is None:
             raise HostCannot("This process serves no endpoints; `dyno up` does.")
         servers = self._hosting.where(trial.spec.existing)
@@ -268,14 +269,13 @@ class Worker:
     async def _start(self, claim: Claim) -> None:
         installation = self._parts.store.installation
         tag = Tag(installation, self._id, claim.trial.id, claim.trial.attempt)
-        keep = {str(other) for other in self._running} | (self._hosting.tags() if self._hosting is not None else set())
+        own = [one for other, (run, _) in self._running.items() for one in tags_of(other, run.trial.spec)]
+        keep = {str(one) for one in own} | (self._hosting.tags() if self._hosting is not None else set())
         await asyncio.to_thread(self._parts.backend.remove_orphans, installation, self._id, keep)
         if claim.trial.attempt > MOST_ATTEMPTS:
             await self._give_up(claim)
             return
-        spec = claim.trial.spec
-        material = functools.partial(self._materials.of, claim.job, spec.specification, spec.compiled)
-        run = TrialRun(self._parts, claim, tag, self._site(claim), material)
+        run = TrialRun(self._parts, claim, tag, self._site(claim), self._materials)
         task = asyncio.create_task(run.run(), name=str(tag))
         self._running[tag] = (claim, task)
         task.add_done_callback(lambda done: self._ended(tag, done))

@@ -56,14 +56,14 @@ def size_flags(request: DeployRequest, why_no_cgroup: str) -> dict[Flag, str]:
     """What is to be known of figures taken on an instance of this size, here."""
     kind, placement = request.spec.instance_type, request.placement
     flags: dict[Flag, str] = {}
-    if kind.name.startswith("ml."):
+    if kind.name.startswith("ml.") or request.spec.serverless is not None:
         memory = "unlimited memory" if placement.memory_bytes is None else f"{mebibytes(placement.memory_bytes)} MiB"
         flags[Flag.EMULATED] = (
             f"{kind.name} is emulated by its size ({kind.vcpus:g} vCPUs, {memory}): its processor is this host's, "
             f"{processor()}."
         )
     if placement.fills_host:
-        flags[Flag.FILLS_HOST] = f"{kind.name} fills this host: the load generator shared the model's cores."
+        flags[Flag.FILLS_HOST] = f"{request.spec.title} fills this host: the load generator shared the model's cores."
     if why_no_cgroup:
         flags[Flag.NO_CGROUP] = f"The limits were held by affinity and a memory watch only. {why_no_cgroup}"
     return flags

@@ -205,8 +205,11 @@ def _has_gpu(request: DeployRequest) -> bool:
 
 
 def _workers(request: DeployRequest) -> int:
-    """What was asked for, else one for each vCPU, as the containers have it."""
+    """What was asked for, else one for each vCPU, as the containers have it; a serverless one has one invocation at a
+    time, and so one worker."""
     text = request.environment.get(SCRIPT_WORKERS_VARIABLE)
+    if not text and request.spec.serverless is not None:
+        return 1
     if not text:
         return max(1, math.ceil(request.spec.instance_type.vcpus or 1))
     if not text.isascii() or not text.isdigit() or int(text) == 0:

@@ -7,8 +7,9 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import perf_counter
 
 from modeldyno.domain.errors import HostCannot, ModelFault
 from modeldyno.domain.host import Cgroup, Host
@@ -50,6 +51,7 @@ class ProcessInstance:
     log_start: int
     directory: Path
     spare_bytes: int
+    setup_seconds: float = 0.0
 
     def usage(self) -> Usage:
         """See `ports.Instance`."""
@@ -242,6 +244,7 @@ class ProcessBackend:
             request.on_progress(f"Starting {prepared.description or prepared.command[0]}.")
             log_start = request.log_path.stat().st_size if request.log_path.exists() else 0
             free = _free_bytes(home.path)
+            began = perf_counter()
             process, report = launch.start()
             group.started(process.pid)
             rights = await asyncio.to_thread(read_report, report)
@@ -262,6 +265,7 @@ class ProcessBackend:
                 min(_SPARE_BYTES, free // 10),
             )
             await _ready(instance, port, request)
+            instance = replace(instance, setup_seconds=perf_counter() - began)
             if request.lasting:
                 write_ledger(home.path, _ledger_of(request, instance))
             yield instance

@@ -65,6 +65,7 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_partly",
         "_pause",
+        "_place",
         "_recorder",
         "_scene",
         "_seen",
@@ -77,6 +78,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
+        self._place = scene.place()  # for good: who opens anew asks the same server
         self._recorder = scene.recorder
         self._seen = scene.seen
         self.intended_ns = 0  # when the request in flight should have been written; 0: none is
@@ -128,7 +130,7 @@ class Connection(asyncio.Protocol):
             await asyncio.sleep(_PAUSE_SECONDS)
         try:
             async with asyncio.timeout(scene.timeout_seconds):
-                await scene.loop.create_connection(lambda: self, *scene.place())
+                await scene.loop.create_connection(lambda: self, *self._place)
         except TimeoutError:
             self._lost_before_it_began("timeout")
         except ConnectionRefusedError:

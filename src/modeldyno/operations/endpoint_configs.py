@@ -8,6 +8,7 @@ from modeldyno.domain.resource import Kind, Resource
 from modeldyno.operations.context import Context
 from modeldyno.operations.fleets import find_config, fleet_spec
 from modeldyno.operations.pagination import at_or_after, query, write_token
+from modeldyno.operations.serverless import check_serverless
 from modeldyno.operations.shapes import Shape, name, number, structs, without
 from modeldyno.operations.sources import require_s3
 from modeldyno.operations.tags import new_tags
@@ -88,6 +89,8 @@ def _check(params: Shape) -> None:
     ]
     for variant in (*production, *shadows):
         problems += _missing(variant)
+    if any("ServerlessConfig" in variant for variant in production):
+        problems += check_serverless(params)
     if shadows and (len(production) > 1 or len(shadows) > 1):
         problems.append(
             f"With ShadowProductionVariants there is one production variant and one shadow variant; these are "
@@ -95,8 +98,6 @@ def _check(params: Shape) -> None:
         )
     if sum(1.0 if (weight := number(one, "InitialVariantWeight")) is None else weight for one in production) <= 0:
         problems.append("The InitialVariantWeight of at least one production variant must be above 0.")
-    if shadows and any("ServerlessConfig" in variant for variant in (*production, *shadows)):
-        problems.append("Shadow tests do not support serverless inference.")
     if problems:
         raise InvalidRequest(problems)
     capture = params.get("DataCaptureConfig")
@@ -110,7 +111,8 @@ def _check(params: Shape) -> None:
 
 
 def _missing(variant: Shape) -> list[str]:
-    required = ("ModelName", "InstanceType", "InitialInstanceCount")
+    instances = () if "ServerlessConfig" in variant else ("InstanceType", "InitialInstanceCount")
+    required = ("ModelName", *instances)
     return [
         f"{member} is required in the variant {name(variant, 'VariantName')}."
         for member in required

@@ -19,9 +19,11 @@ from modeldyno.domain.errors import InvalidRequest, ResourceInUse, ResourceNotFo
 from modeldyno.domain.names import arn_of, keep_end
 from modeldyno.domain.resource import Kind
 from modeldyno.domain.rollout import resized, update_to
+from modeldyno.domain.serverless import Serverless
 from modeldyno.operations.context import Context
 from modeldyno.operations.fleets import find_config, fleet_spec, rollout_of
 from modeldyno.operations.pagination import at_or_after, query, write_token
+from modeldyno.operations.serverless import check_update, serverless_shape, updated_serverless
 from modeldyno.operations.shapes import Shape, integer, name, number, struct, structs, text
 from modeldyno.operations.tags import new_tags
 from modeldyno.operations.unsupported import refuse_unsupported
@@ -102,6 +104,7 @@ def update(context: Context, params: Shape) -> Shape:
         require_settled(endpoint)
         require_free(endpoint)
         used = endpoint.rollout_document or {} if params.get("RetainDeploymentConfig") else document
+        check_update(endpoint, spec, rollout_of(used))
         kept = _retained(spec, endpoint.fleet.spec, excluded) if params.get("RetainAllVariantProperties") else spec
         update = Update(endpoint.fleet, rollout_of(used), context.now())
         return replace(update_to(endpoint, kept, update, context.now()), rollout_document=used or None)
@@ -117,7 +120,8 @@ def update_weights(context: Context, params: Shape) -> Shape:
     def change(endpoint: Endpoint) -> Endpoint:
         require_settled(endpoint)
         require_free(endpoint)
-        return resized(endpoint, *_sizes(endpoint, wanted), context.now())
+        counts, weights, serverless = _sizes(endpoint, wanted)
+        return resized(endpoint, counts, weights, context.now(), serverless)
 
     return {"EndpointArn": _changed(context, name(params, "EndpointName"), change).arn}
 
@@ -212,15 +216,19 @@ def _retained(new: FleetSpec, old: FleetSpec, excluded: set[str]) -> FleetSpec:
     return replace(new, variants=tuple(map(kept, new.variants)), capture=capture)
 
 
-def _sizes(endpoint: Endpoint, wanted: Sequence[Shape]) -> tuple[dict[str, int], dict[str, float]]:
+def _sizes(
+    endpoint: Endpoint, wanted: Sequence[Shape]
+) -> tuple[dict[str, int], dict[str, float], dict[str, Serverless | None]]:
     spec = endpoint.fleet.spec
     known = {variant.name for variant in spec.variants}
     counts: dict[str, int] = {}
     weights: dict[str, float] = {}
+    settings = {one.name: one.serverless for one in spec.variants}
     for one in wanted:
         variant = name(one, "VariantName")
         if variant not in known:
             raise InvalidRequest(f'The endpoint "{endpoint.arn}" has no production variant {variant}.')
+        settings[variant] = updated_serverless(settings[variant], one, variant)
         if (count := integer(one, "DesiredInstanceCount")) is not None:
             if count < 1:
                 raise InvalidRequest(f"DesiredInstanceCount {count} of {variant} is not allowed: the least is 1.")
@@ -229,7 +237,7 @@ def _sizes(endpoint: Endpoint, wanted: Sequence[Shape]) -> tuple[dict[str, int],
             weights[variant] = weight
     if sum(weights.get(variant.name, variant.weight) for variant in spec.variants) <= 0:
         raise InvalidRequest("The weight of at least one production variant must be above 0.")
-    return counts, weights
+    return counts, weights, settings
 
 
 # --- shapes ----------------------------------------------------------------------------------------------------------
@@ -246,12 +254,21 @@ def _variants(endpoint: Endpoint, fleet: Fleet, servers: Sequence[Server], *, sh
             "CurrentWeight": spec.weight * share,
             "DesiredWeight": endpoint.weights.get(spec.name, spec.weight),
             "CurrentInstanceCount": sum(one.serves for one in _of(servers, fleet, spec, shadow=shadow)),
-            "DesiredInstanceCount": spec.count,
             "VariantStatus": _status(endpoint, fleet, _of(servers, fleet, spec, shadow=shadow)) or None,
-            "RoutingConfig": {"RoutingStrategy": str(spec.routing)},
+            **_capacity(spec, endpoint.before),
         }
         for spec in (fleet.spec.shadows if shadow else fleet.spec.variants)
     ]
+
+
+def _capacity(spec: VariantSpec, before: FleetSpec | None) -> Shape:
+    if spec.serverless is None:
+        return {"DesiredInstanceCount": spec.count, "RoutingConfig": {"RoutingStrategy": str(spec.routing)}}
+    now = next((one.serverless for one in before.variants if one.name == spec.name), None) if before else None
+    return {
+        "CurrentServerlessConfig": serverless_shape(now or spec.serverless),
+        "DesiredServerlessConfig": serverless_shape(spec.serverless),
+    }
 
 
 def _of(servers: Sequence[Server], fleet: Fleet, spec: VariantSpec, *, shadow: bool) -> list[Server]:
@@ -289,12 +306,12 @@ def _pending(endpoint: Endpoint, servers: Sequence[Server]) -> Shape | None:
     if endpoint.update is None:
         return None
     fleet = endpoint.update.fleet
-    types = {spec.name: spec.instance_type.name for spec in fleet.spec.every}
+    types = {spec.name: {"InstanceType": spec.instance_type.name} for spec in fleet.spec.every if not spec.serverless}
 
     def rows(shadow: bool) -> list[Shape]:
         shapes = _variants(endpoint, fleet, servers, shadow=shadow)
         return [
-            {"InstanceType": types[name(row, "VariantName")], **{k: v for k, v in row.items() if k != "RoutingConfig"}}
+            {**types.get(name(row, "VariantName"), {}), **{k: v for k, v in row.items() if k != "RoutingConfig"}}
             for row in shapes
         ]
 

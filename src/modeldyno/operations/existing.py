@@ -52,6 +52,8 @@ def _problems(endpoint: Endpoint) -> list[str]:
     if len(spec.variants) > 1:
         names = ", ".join(variant.name for variant in spec.variants)
         found.append(f'Endpoint "{endpoint.arn}" has the variants {names}: only an endpoint with one is measured.')
+    if spec.serverless:
+        found.append(f'Endpoint "{endpoint.arn}" is serverless: only an endpoint with instances is measured.')
     if endpoint.experiment is not None:
         found.append(
             f'Endpoint "{endpoint.arn}" belongs to the inference experiment {endpoint.experiment}, whose verdict the '

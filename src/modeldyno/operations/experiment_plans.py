@@ -29,6 +29,10 @@ def check_endpoint(endpoint: Endpoint) -> None:
         raise InvalidRequest(
             f'Endpoint "{endpoint.arn}" is {endpoint.status}: an experiment needs one that is InService.'
         )
+    if endpoint.fleet.spec.serverless:
+        raise InvalidRequest(
+            f'Endpoint "{endpoint.arn}" is serverless: shadow tests do not support serverless inference.'
+        )
     if endpoint.experiment is not None:
         raise InvalidRequest(
             f'Endpoint "{endpoint.arn}" belongs to the inference experiment {endpoint.experiment}: an endpoint has one '

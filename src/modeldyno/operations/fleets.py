@@ -7,7 +7,9 @@ from modeldyno.domain.endpoint import CaptureSpec, FleetSpec, Rollout, RolloutKi
 from modeldyno.domain.errors import InvalidRequest, ResourceNotFound
 from modeldyno.domain.names import arn_of
 from modeldyno.domain.resource import Kind, Resource
+from modeldyno.domain.serverless import type_name
 from modeldyno.operations.context import Context
+from modeldyno.operations.serverless import serverless_of
 from modeldyno.operations.shapes import Shape, integer, name, number, struct, structs, text, texts
 from modeldyno.operations.sources import find_model, model_source, source_of_model
 
@@ -54,24 +56,27 @@ def variant_of(context: Context, variant: str, model_name: str, instance_type: s
     )
 
 
-def instance_type_of(context: Context, type_name: str) -> InstanceType:
+def instance_type_of(context: Context, named: str) -> InstanceType:
     """The type; one of AWS's that the catalogue does not know has no facts, and no host can be it."""
-    return context.catalogue.get(type_name) or InstanceType(type_name)
+    return context.catalogue.every.get(named) or InstanceType(named)
 
 
 def _variant(context: Context, shape: Shape) -> VariantSpec:
     source = source_of_model(context, find_model(context, name(shape, "ModelName")))
+    serverless = serverless_of(shape, "the variant", [])
+    type_asked = name(shape, "InstanceType") if serverless is None else type_name(serverless.memory_mb)
     routing = text(struct(shape, "RoutingConfig"), "RoutingStrategy")
     weight = number(shape, "InitialVariantWeight")
     return VariantSpec(
         name=name(shape, "VariantName"),
         source=model_source(context, source, name(shape, "ModelName"), None),
-        instance_type=instance_type_of(context, name(shape, "InstanceType")),
+        instance_type=instance_type_of(context, type_asked),
         count=integer(shape, "InitialInstanceCount") or 1,
         weight=1.0 if weight is None else weight,
         startup_seconds=float(integer(shape, "ContainerStartupHealthCheckTimeoutInSeconds") or STARTUP_SECONDS),
         download_seconds=float(integer(shape, "ModelDataDownloadTimeoutInSeconds") or DOWNLOAD_SECONDS),
         routing=RoutingStrategy(routing) if routing else RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
+        serverless=serverless,
     )
 
 

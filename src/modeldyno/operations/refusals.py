@@ -24,6 +24,5 @@ class Refusal:
 _WAY_OUT = "accept_unenforced = true under [security] in dyno.toml accepts it, without effect"
 KMS = Refusal("Dyno encrypts nothing; use an encrypted disk or bucket", security=True)
 VPC = Refusal("Dyno runs model servers on its own host, in no VPC", security=True)
-SERVERLESS = Refusal("serverless inference is not simulated")
 NESTED = Refusal("lists of structures are searched by Filters, each on its own")
 NO_ISOLATION = Refusal("a model server's network is not cut off", frozenset({True}), security=True)

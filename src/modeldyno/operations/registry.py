@@ -112,7 +112,7 @@ _OTHERS: dict[Api, dict[str, Handler]] = {
 }
 
 _ALSO_MISSING = {
-    "CreateInferenceRecommendationsJob": "Only real-time endpoints are measured.",
+    "CreateInferenceRecommendationsJob": "Serverless endpoints are measured where they are asked for.",
     "CreateModel": "Containers holds one container at most, with the refusals of PrimaryContainer.",
     "DescribeCompilationJob": "Those that recommendation jobs have made: there is no other way to make one.",
     "DescribeModel": "DeploymentRecommendation is NOT_APPLICABLE for a model that no job has measured: nothing is "

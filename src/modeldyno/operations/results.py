@@ -6,6 +6,7 @@ from modeldyno.domain.failure import failure_text
 from modeldyno.domain.job import Job
 from modeldyno.domain.recommend import Outcome, Performance, Recommendation, outcome_of
 from modeldyno.domain.trial import Trial, TrialStatus
+from modeldyno.operations.serverless import serverless_shape
 from modeldyno.operations.shapes import Shape
 
 VARIANT = "AllTraffic"
@@ -84,13 +85,16 @@ def _metrics(outcome: Outcome) -> Shape:
         "ModelLatency": outcome.latency_ms,
         "CpuUtilization": outcome.cpu_percent,
         "MemoryUtilization": outcome.memory_percent,
+        "ModelSetupTime": outcome.setup_us,
     }
 
 
 def _endpoint(trial: Trial, instance_count: int) -> Shape:
+    named: Shape = {"EndpointName": trial.spec.endpoint_name, "VariantName": VARIANT}
+    if (serverless := trial.spec.serverless) is not None:
+        return {**named, "ServerlessConfig": serverless_shape(serverless)}
     return {
-        "EndpointName": trial.spec.endpoint_name,
-        "VariantName": VARIANT,
+        **named,
         "InstanceType": trial.spec.instance_type.name,
         "InitialInstanceCount": instance_count,
     }

@@ -145,6 +145,8 @@ def _require_variant(context: Context, endpoint: str, variant: str) -> None:
         raise InvalidRequest(f"There is no endpoint {endpoint}.") from None
     if all(one.name != variant for one in spec.variants):
         raise InvalidRequest(f"The endpoint {endpoint} has no production variant {variant}.")
+    if spec.serverless:
+        raise InvalidRequest(f"The variant {variant} of {endpoint} is serverless: it has no instances to scale.")
 
 
 def _new_target(context: Context, params: Shape, endpoint: str, variant: str) -> ScalableTarget:

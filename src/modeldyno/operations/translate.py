@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from modeldyno.domain.errors import InvalidRequest
 from modeldyno.domain.job import Candidate, CompilationOrder, JobSpec, JobType, LatencyThreshold, StoppingRules
 from modeldyno.domain.model import PayloadSource
+from modeldyno.domain.serverless import type_name
 from modeldyno.domain.traffic import MOST_USERS, Phase, Stairs, Traffic
 from modeldyno.domain.units import parse_percentile
 from modeldyno.operations.context import Context
 from modeldyno.operations.existing import existing_endpoint
 from modeldyno.operations.limits import check_documented, check_jumps
+from modeldyno.operations.serverless import serverless_of
 from modeldyno.operations.shapes import Shape, integer, name, struct, structs, text, texts
 from modeldyno.operations.sources import (
     Source,
@@ -88,8 +90,9 @@ def job_spec(context: Context, params: Shape) -> Translation:
         endpoint=endpoint,
         specifications=specifications,
         compilation=_compilation(context, struct(params, "OutputConfig"), source),
+        serverless=_endpoint_type(config) == "Serverless" and job_type is JobType.DEFAULT,
     )
-    return Translation(spec, (*source.notes, *_effectless(config)))
+    return Translation(spec, (*source.notes, *_effectless(config, spec)))
 
 
 def _source(context: Context, model_name: str | None, package_arn: str | None) -> tuple[Source, str | None]:
@@ -214,12 +217,18 @@ def _candidates(config: Shape, source: Source, problems: list[str]) -> tuple[Can
     found = []
     for place, configuration in enumerate(configurations, 1):
         kind = text(configuration, "InstanceType")
-        if kind is None:
-            problems.append(f"Specify `InstanceType` in EndpointConfiguration {place}. `InstanceType` is mandatory.")
+        serverless = serverless_of(configuration, f"EndpointConfiguration {place}", problems)
+        if (kind is None) == ("ServerlessConfig" not in configuration):
+            problems.append(
+                f"Specify `InstanceType` in EndpointConfiguration {place}, or ServerlessConfig; one of them, not both."
+            )
             continue
+        name_of_type = kind if serverless is None else type_name(serverless.memory_mb)
         ranges = struct(configuration, "EnvironmentParameterRanges")
-        values = _ranges(structs(ranges, "CategoricalParameterRanges"), place, problems)
-        found.append(Candidate(kind, values, text(configuration, "InferenceSpecificationName")))
+        tried = _ranges(structs(ranges, "CategoricalParameterRanges"), place, problems)
+        if name_of_type is not None:
+            asked = text(configuration, "InferenceSpecificationName")
+            found.append(Candidate(name_of_type, tried, asked, serverless))
     return tuple(found)
 
 
@@ -256,7 +265,15 @@ def _compilation(context: Context, output: Shape, source: Source) -> Compilation
     return CompilationOrder(source.data_input_config, url or f"s3://sagemaker-{context.region}-{context.account}")
 
 
-def _effectless(config: Shape) -> tuple[str, ...]:
+def _endpoint_type(config: Shape) -> str | None:
+    """Real-time endpoints where nobody asks for another type. Assumption A-0124."""
+    return text(struct(config, "ContainerConfig"), "SupportedEndpointType")
+
+
+def _effectless(config: Shape, spec: JobSpec) -> tuple[str, ...]:
     member, why = next(iter(EFFECTLESS["CreateInferenceRecommendationsJob"].items()))
     given = "NearestModelName" in struct(config, "ContainerConfig")
-    return (f"{member} has no effect: {why}.",) if given else ()
+    notes = [f"{member} has no effect: {why}."] if given else []
+    if spec.serverless and spec.supported_instance_types:
+        notes.append("SupportedInstanceTypes has no effect: serverless endpoints have no instance types.")
+    return tuple(notes)

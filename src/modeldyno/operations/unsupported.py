@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modeldyno.domain.errors import UnsupportedRequest
-from modeldyno.operations.refusals import KMS, NESTED, NO_ISOLATION, SERVERLESS, VPC, Refusal
+from modeldyno.operations.refusals import KMS, NESTED, NO_ISOLATION, VPC, Refusal
 from modeldyno.operations.shapes import Shape
 from modeldyno.operations.unsupported_hosting import HOSTING_ACCEPTED, HOSTING_EFFECTLESS, HOSTING_REFUSED
 from modeldyno.operations.unsupported_services import SERVICES_ACCEPTED, SERVICES_EFFECTLESS, SERVICES_REFUSED
@@ -101,6 +101,9 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
         "InputConfig.EndpointConfigurations",
         "InputConfig.EndpointConfigurations[].InstanceType",
         "InputConfig.EndpointConfigurations[].InferenceSpecificationName",
+        "InputConfig.EndpointConfigurations[].ServerlessConfig",
+        "InputConfig.EndpointConfigurations[].ServerlessConfig.MemorySizeInMB",
+        "InputConfig.EndpointConfigurations[].ServerlessConfig.MaxConcurrency",
         "InputConfig.EndpointConfigurations[].EnvironmentParameterRanges",
         "InputConfig.EndpointConfigurations[].EnvironmentParameterRanges.CategoricalParameterRanges",
         "InputConfig.EndpointConfigurations[].EnvironmentParameterRanges.CategoricalParameterRanges[].Name",
@@ -225,8 +228,9 @@ REFUSED: dict[str, dict[str, Refusal]] = {
     "CreateInferenceRecommendationsJob": {
         "InputConfig.VpcConfig": VPC,
         "InputConfig.VolumeKmsKeyId": KMS,
-        "InputConfig.EndpointConfigurations[].ServerlessConfig": SERVERLESS,
-        "InputConfig.ContainerConfig.SupportedEndpointType": Refusal(SERVERLESS.reason, frozenset({"Serverless"})),
+        "InputConfig.EndpointConfigurations[].ServerlessConfig.ProvisionedConcurrency": Refusal(
+            "recommendation jobs do not support it, on AWS neither"
+        ),
         "OutputConfig.KmsKeyId": KMS,
     },
     "CreateModel": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modeldyno.operations.refusals import KMS, NO_ISOLATION, SERVERLESS, VPC, Refusal
+from modeldyno.operations.refusals import KMS, NO_ISOLATION, VPC, Refusal
 
 _LIST = ("MaxResults", "NextToken", "NameContains", "SortBy", "SortOrder", "CreationTimeAfter", "CreationTimeBefore")
 _MODIFIED = ("LastModifiedTimeAfter", "LastModifiedTimeBefore")
@@ -20,13 +20,13 @@ _VARIANT = (
     "ManagedInstanceScaling",
     "ManagedInstanceScaling.Status",
 )
+_SERVERLESS = ("MemorySizeInMB", "MaxConcurrency", "ProvisionedConcurrency")
 _ELASTIC = Refusal("there are no elastic accelerators")
 _VARIANT_REFUSED = {
     "InstancePools": Refusal("a variant has one instance type"),
     "VariantInstanceProvisionTimeoutInSeconds": Refusal("instances are made at once"),
     "AcceleratorType": _ELASTIC,
     "CoreDumpConfig": Refusal("no core is dumped"),
-    "ServerlessConfig": SERVERLESS,
     "VolumeSizeInGB": Refusal("disks are not limited by size"),
     "EnableSSMAccess": Refusal("there is no Systems Manager here", frozenset({True})),
     "ManagedInstanceScaling.Status": Refusal("instances are not scaled by themselves", frozenset({"ENABLED"})),
@@ -88,6 +88,8 @@ HOSTING_ACCEPTED: dict[str, tuple[str, ...]] = {
         "EndpointConfigName",
         "ProductionVariants",
         *(f"ProductionVariants[].{member}" for member in _VARIANT),
+        "ProductionVariants[].ServerlessConfig",
+        *(f"ProductionVariants[].ServerlessConfig.{member}" for member in _SERVERLESS),
         "ShadowProductionVariants",
         *(f"ShadowProductionVariants[].{member}" for member in _VARIANT),
         *_CAPTURE,
@@ -114,6 +116,9 @@ HOSTING_ACCEPTED: dict[str, tuple[str, ...]] = {
         "DesiredWeightsAndCapacities[].VariantName",
         "DesiredWeightsAndCapacities[].DesiredWeight",
         "DesiredWeightsAndCapacities[].DesiredInstanceCount",
+        "DesiredWeightsAndCapacities[].ServerlessUpdateConfig",
+        "DesiredWeightsAndCapacities[].ServerlessUpdateConfig.MaxConcurrency",
+        "DesiredWeightsAndCapacities[].ServerlessUpdateConfig.ProvisionedConcurrency",
     ),
     "ListEndpoints": (*_LIST, *_MODIFIED, "StatusEquals"),
     "DeleteEndpoint": ("EndpointName",),
@@ -137,6 +142,7 @@ HOSTING_REFUSED: dict[str, dict[str, Refusal]] = {
     "CreateEndpointConfig": {
         **{f"ProductionVariants[].{path}": refusal for path, refusal in _VARIANT_REFUSED.items()},
         **{f"ShadowProductionVariants[].{path}": refusal for path, refusal in _VARIANT_REFUSED.items()},
+        "ShadowProductionVariants[].ServerlessConfig": Refusal("shadow tests do not support serverless inference"),
         "DataCaptureConfig.KmsKeyId": KMS,
         "KmsKeyId": KMS,
         "AsyncInferenceConfig": Refusal("asynchronous inference is not supported"),
@@ -147,7 +153,6 @@ HOSTING_REFUSED: dict[str, dict[str, Refusal]] = {
     },
     "CreateEndpoint": _ALARMS,
     "UpdateEndpoint": _ALARMS,
-    "UpdateEndpointWeightsAndCapacities": {"DesiredWeightsAndCapacities[].ServerlessUpdateConfig": SERVERLESS},
     "CreateInferenceExperiment": {"KmsKey": KMS, "DataStorageConfig.KmsKey": KMS},
     "UpdateInferenceExperiment": {"DataStorageConfig.KmsKey": KMS},
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,8 +67,11 @@ class HostingStore(Protocol):
         """Grows with every change that requests may go by."""
         ...
 
-    def tell_front(self, front_id: str, version: int, busy: Collection[str], expires_at: float) -> None:
-        """A front goes by the routes of that version and still has requests at the servers `busy`."""
+    def tell_front(
+        self, front_id: str, version: int, busy: Collection[str], expires_at: float, demand: Mapping[str, int]
+    ) -> None:
+        """A front goes by the routes of that version and still has requests at the servers `busy`. `demand`: how many
+        servers its requests need, by serverless variant (`domain.serverless.demand_key`)."""
         ...
 
     def fronts_behind(self, version: int, now: float) -> int:
@@ -77,6 +80,10 @@ class HostingStore(Protocol):
 
     def busy_servers(self, now: float) -> frozenset[str]:
         """Servers that some living front still has requests at."""
+        ...
+
+    def demand(self, now: float) -> dict[str, int]:
+        """How many servers all living fronts together need, by serverless variant."""
         ...
 
     def remove_front(self, front_id: str) -> None:

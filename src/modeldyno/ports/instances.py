@@ -91,6 +91,11 @@ class Instance(Protocol):
         """Variables that took effect and are worth telling, always with the worker count where Dyno decides it."""
         ...
 
+    @property
+    def setup_seconds(self) -> float:
+        """From the start of its process until `/ping` answered 200."""
+        ...
+
     def usage(self) -> Usage:
         """Resources used so far. Cheap: called once a second."""
         ...

@@ -16,7 +16,7 @@ from modeldyno.domain.traffic import Arrivals
 class LoadTarget:
     """What the generator drives: `url` + `path` with bodies drawn (seeded) from `payload_dir`'s files.
 
-    also: further URLs where the same is served: connections are opened at `url` and at each of them in turn.
+    also: further URLs where the same is served: connections are at `url` and at each of them in turn, each for good.
     payload_dir: None: requests have no body. path: with the query, percent-encoded. headers: beside (or instead of)
     Host, Content-Type and Accept. timeout_seconds: counted from a request's intended time. max_connections: that an
     open loop may open. raw_path: a file for per-request records (`load.raw`), `raw_limit` of them at most.

@@ -24,6 +24,7 @@ from modeldyno.domain.routing import Choice
 from modeldyno.ports import Clock
 from modeldyno.router import eventstream
 from modeldyno.router.admission import admit
+from modeldyno.router.cold import ask_serverless, check_serverless
 from modeldyno.router.refusals import Refused, model_error, refused, timeout_error
 from modeldyno.router.request import Invocation, read_head, upstream_head
 from modeldyno.router.table import RouteTable, Target
@@ -111,7 +112,7 @@ class Invoker:
             return
         self._observer.arrived(target, invocation)
         try:
-            choice = self._choice(target, invocation)
+            choice = self._choice(target, invocation, len(body))
             if invocation.streams:
                 await self._stream(receive, send, target, choice, invocation, body, began, request_id)
             else:
@@ -134,7 +135,7 @@ class Invoker:
             raise refused(400, "ValidationError", text)
         return target
 
-    def _choice(self, target: Target, invocation: Invocation) -> Choice:
+    def _choice(self, target: Target, invocation: Invocation, size: int) -> Choice:
         if not target.choices:
             raise refused(503, "ServiceUnavailable", f"Endpoint {invocation.endpoint} has no variant in service.")
         choice = target.choose(invocation.target_variant)
@@ -144,6 +145,8 @@ class Invoker:
                 "ValidationError",
                 f"Variant {invocation.target_variant} of endpoint {invocation.endpoint} not found.",
             )
+        if choice.concurrency:
+            check_serverless(invocation, size)
         return choice
 
     async def _answer(
@@ -168,7 +171,8 @@ class Invoker:
             await _send_answer(send, reply, choice.variant, request_id)
         else:
             await _send_refusal(send, self._model_error(target, invocation, reply, failure), request_id, choice.variant)
-        self._told(target, _exchange(invocation, body, choice.variant, reply, ended - asked, perf_counter_ns() - began))
+        model_ns = ended - asked - invocation.waited_ns
+        self._told(target, _exchange(invocation, body, choice.variant, reply, model_ns, perf_counter_ns() - began))
 
     def _told(self, target: Target, exchange: Exchange) -> None:
         """The caller has its answer: whatever goes wrong from here on is none of its business."""
@@ -190,6 +194,8 @@ class Invoker:
     ) -> _T:
         """Ask one server, of a session the one that holds it; another where it took no connection, so that it cannot
         have seen the request."""
+        if choice.concurrency:
+            return await ask_serverless(self._table, self._clock, target, choice, invocation, ask)
         passed_over: frozenset[str] = frozenset()
         holder = target.of_session(invocation.session_id, choice)
         while True:

@@ -21,6 +21,7 @@ _DIMENSIONS = ("EndpointName", "VariantName")
 _MICROSECONDS = tuple(float(value * 10**power) for power in range(2, 8) for value in (1, 2, 5))
 
 _Children = tuple[Counter, Histogram, Histogram, Counter]
+_WORDS = {"ModelSetupTime": "Microseconds that the cold start of a serverless variant's servers took"}
 _UTILIZATION = {"cpu": "CPUUtilization", "memory": "MemoryUtilization"}
 
 
@@ -129,6 +130,11 @@ class _Utilization(CollectorRegistry):
                 if key in server.usage:
                     seen.setdefault((name, *variant), []).append(server.usage[key])
             seen["DiskUtilization", *variant] = [disk_percent]
-        gauges = {name: Gauge(name, "Percent", _DIMENSIONS, registry=self) for name in sorted({key[0] for key in seen})}
+            if server.variant.serverless is not None and server.setup_seconds is not None:
+                seen.setdefault(("ModelSetupTime", *variant), []).append(server.setup_seconds * 1e6)
+        gauges = {
+            name: Gauge(name, _WORDS.get(name, "Percent"), _DIMENSIONS, registry=self)
+            for name in sorted({key[0] for key in seen})
+        }
         for (name, endpoint, variant_name), values in seen.items():
             gauges[name].labels(endpoint, variant_name).set(sum(values) / len(values))

@@ -29,6 +29,7 @@ class Invocation:
     """One request, but for its body. Header values are as they came, None where they did not.
 
     key: under what its outcome is counted, empty where it cannot be mirrored; selected: it is to be mirrored.
+    waited_ns: for a server of a serverless variant.
     """
 
     region: str
@@ -44,6 +45,7 @@ class Invocation:
     client_id: bytes | None = None
     key: str = ""
     selected: bool = False
+    waited_ns: int = 0
 
 
 def read_head(scope: Mapping[str, Any]) -> Invocation:

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field, replace
 from modeldyno.domain.endpoint import RoutingStrategy
 from modeldyno.domain.errors import DynoError
 from modeldyno.domain.routing import Choice, Mirror, Route, Sampler, Turns, route_of
+from modeldyno.domain.serverless import IDLE_SECONDS, LIMIT_BYTES, demand_key
 from modeldyno.ports import Clock, Store
+from modeldyno.router.serverless import Pool
 from modeldyno.router.upstream import Upstream
 
 POLL_SECONDS = 0.05
@@ -44,6 +46,7 @@ class Target:
     upstreams: dict[str, Upstream] = field(default_factory=dict)
     shunned: dict[str, float] = field(default_factory=dict)
     sessions: OrderedDict[bytes, str] = field(default_factory=OrderedDict)
+    pools: dict[str, Pool] = field(default_factory=dict)
 
     def choose(self, variant: str | None) -> Choice | None:
         """Who answers: the named variant, or whose turn it is. None: there is no such variant."""
@@ -70,6 +73,15 @@ class Target:
             return random.choice(good)
         return min(good, key=lambda one: one.in_flight)
 
+    def of_variant(self, of: Choice) -> list[Upstream] | None:
+        """Its servers as the route has them now, in order; None: the variant, or its fleet, is in the route no more."""
+        now = [one for one in self.choices if (one.variant, one.fleet) == (of.variant, of.fleet)]
+        now = now or [one for one in self.choices if one.variant == of.variant and one.concurrency]
+        if not now:
+            return None
+        known = (self.upstreams.get(name) for name, _ in now[0].servers)
+        return [one for one in known if one is not None]
+
     def of_session(self, session_id: bytes | None, of: Choice) -> Upstream | None:
         """The server that holds a session, where it still serves."""
         holder = self.sessions.get(session_id) if session_id is not None else None
@@ -92,18 +104,26 @@ class Target:
 
 
 class RouteTable:
-    """Routes by (region, name). `front_id`: of this life of this front."""
+    """Routes by (region, name). `front_id`: of this life of this front. `idle_seconds`: for which a server of a
+    serverless variant is still needed after it was used."""
 
     def __init__(
-        self, store: Store, clock: Clock, front_id: str, limit_bytes: int, note: Callable[[str], None]
+        self,
+        store: Store,
+        clock: Clock,
+        front_id: str,
+        limit_bytes: int,
+        note: Callable[[str], None],
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self._store = store
         self._clock = clock
         self._front_id = front_id
         self._limit_bytes = limit_bytes
         self._note = note
+        self._idle_seconds = idle_seconds
         self._version = -1
-        self._told: tuple[int, frozenset[str]] = (-1, frozenset())
+        self._told: tuple[int, frozenset[str], dict[str, int]] = (-1, frozenset(), {})
         self._told_at = 0.0
         self._looking = asyncio.Lock()
         self._looked_at = 0.0
@@ -127,7 +147,7 @@ class RouteTable:
         """The endpoint. One that is not known, or has nobody in service, is looked for in the store before it is
         refused: what a caller was told to be in service can be some moments newer than our routes."""
         target = self.targets.get((region, name))
-        if target is not None and any(choice.servers for choice in target.choices):
+        if target is not None and any(choice.servers or choice.concurrency for choice in target.choices):
             return target
         with contextlib.suppress(DynoError):  # the store may be away
             await self.look(since=self._clock.monotonic())
@@ -151,12 +171,25 @@ class RouteTable:
                 self._version = version
         for gone in [name for name, upstream in self._leaving.items() if not upstream.in_flight]:
             self._leaving.pop(gone).close()
-        news = (self._version, frozenset(self._leaving))
         now = self._clock.monotonic()
+        news = (self._version, frozenset(self._leaving), self._demand(now))
         if news != self._told or now - self._told_at > _LEASE_SECONDS / 3:
             expires_at = self._clock.now() + _LEASE_SECONDS
-            await asyncio.to_thread(self._store.tell_front, self._front_id, *news, expires_at)
+            version, busy, demand = news
+            await asyncio.to_thread(self._store.tell_front, self._front_id, version, busy, expires_at, demand)
             self._told, self._told_at = news, now
+
+    def _demand(self, now: float) -> dict[str, int]:
+        needed = {
+            demand_key(target.route.endpoint_id, variant): pool.servers(now)
+            for target in self.targets.values()
+            for variant, pool in target.pools.items()
+        }
+        return {key: servers for key, servers in needed.items() if servers}
+
+    def pool(self, target: Target, variant: str) -> Pool:
+        """The requests at a serverless variant."""
+        return target.pools.setdefault(variant, Pool(self._idle_seconds))
 
     async def end(self) -> None:
         """Be no front any more."""
@@ -187,11 +220,14 @@ class RouteTable:
             target.sampler.set(route.mirror.percent if route.mirror is not None else 0.0)
             target.captures.set(float(route.capture.percent) if route.capture is not None else 0.0)
             self._connect(target, route)
+            _wake(target)
             fresh[route.region, route.name] = target
         for target in known.values():
             if all(target is not other for other in fresh.values()):
                 target.route = replace(target.route, mirror=None, capture=None)  # what waits for its shadow is given up
+                target.choices = ()
                 self._connect(target, None)
+                _wake(target)
         self.targets = fresh
 
     def _connect(self, target: Target, route: Route | None) -> None:
@@ -199,6 +235,7 @@ class RouteTable:
         wanted: dict[str, str] = {}
         for of in (*route.choices, *((route.mirror,) if route.mirror else ())) if route is not None else ():
             wanted.update(of.servers)
+        limit = LIMIT_BYTES if any(choice.concurrency for choice in target.choices) else self._limit_bytes
         for name in [name for name, one in target.upstreams.items() if wanted.get(name) != one.url]:
             upstream = target.upstreams.pop(name)
             upstream.close()
@@ -206,4 +243,9 @@ class RouteTable:
                 self._leaving[name] = upstream
         for name, url in wanted.items():
             if name not in target.upstreams:
-                target.upstreams[name] = Upstream(name, url, self._limit_bytes)
+                target.upstreams[name] = Upstream(name, url, limit)
+
+
+def _wake(target: Target) -> None:
+    for pool in target.pools.values():
+        pool.wake()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from modeldyno.domain.errors import ResourceInUse, ResourceNotFound
 from modeldyno.domain.resource import Kind
 from modeldyno.domain.rollout import Step
 from modeldyno.ports import Event
-from modeldyno.store.codec import endpoint_of, endpoint_values, json_text, plain, server_of, server_values
+from modeldyno.store.codec import counts_of, endpoint_of, endpoint_values, json_text, plain, server_of, server_values
 from modeldyno.store.database import insert_into
 from modeldyno.store.queries import Queries
 from modeldyno.store.resources import put_tags
@@ -122,9 +122,17 @@ class FrontQueries(Queries):
         statement = select(counters.c.value).where(counters.c.name == _ROUTES)
         return int(self._database.read(lambda connection: connection.scalar(statement)) or 0)
 
-    def tell_front(self, front_id: str, version: int, busy: Collection[str], expires_at: float) -> None:
-        """A front goes by the routes of that version and still has requests at the servers `busy`."""
-        facts = {"routes_version": version, "lease_expires_at": expires_at, "busy": json_text(sorted(busy))}
+    def tell_front(
+        self, front_id: str, version: int, busy: Collection[str], expires_at: float, demand: Mapping[str, int]
+    ) -> None:
+        """A front goes by the routes of that version and still has requests at the servers `busy`; `demand`: how many
+        servers its requests need, by serverless variant."""
+        facts = {
+            "routes_version": version,
+            "lease_expires_at": expires_at,
+            "busy": json_text(sorted(busy)),
+            "demand": json_text(demand),
+        }
 
         def work(connection: Connection) -> None:
             statement = insert_into(connection, fronts).values(id=front_id, **facts)
@@ -144,6 +152,15 @@ class FrontQueries(Queries):
         statement = select(fronts.c.busy).where(fronts.c.lease_expires_at > now)
         lists = self._database.read(lambda connection: connection.scalars(statement).all())
         return frozenset(name for text in lists for name in msgspec.json.decode(text, type=list[str]))
+
+    def demand(self, now: float) -> dict[str, int]:
+        """How many servers all living fronts together need, by serverless variant."""
+        statement = select(fronts.c.demand).where(fronts.c.lease_expires_at > now)
+        total: dict[str, int] = {}
+        for text in self._database.read(lambda connection: connection.scalars(statement).all()):
+            for key, servers_needed in counts_of(text).items():
+                total[key] = total.get(key, 0) + servers_needed
+        return total
 
     def remove_front(self, front_id: str) -> None:
         """A front ends."""

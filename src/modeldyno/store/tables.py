@@ -181,6 +181,7 @@ fronts = Table(
     Column("routes_version", BigInteger, nullable=False),
     Column("lease_expires_at", Double, nullable=False),
     Column("busy", Text, nullable=False),
+    Column("demand", Text, nullable=False, server_default="{}"),
 )
 
 # Whole numbers that only grow: `routes` with every change that requests may go by.

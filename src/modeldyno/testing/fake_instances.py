@@ -29,6 +29,7 @@ class FakeInstance:
     used: Usage = field(default_factory=lambda: Usage(cpu_seconds=0.0, memory_bytes=1024**2))
     ended: str | None = None
     ill: str | None = None
+    setup_seconds: float = 0.25
 
     async def ping(self) -> str | None:
         """`ill`."""

@@ -129,8 +129,10 @@ def _point(result: Document, item: Document) -> dict[str, Any]:
 
 
 def _usd_per_million(item: Document, per_minute: float | None) -> float | None:
-    """The cost at the end of the throughput's interval; None when that is not known or not above 0."""
-    return item["cost_per_hour_usd"] / (per_minute * 60) * 1e6 if per_minute else None
+    """The cost at the end of the throughput's interval; None when that is not known or not above 0, and of what is paid
+    by use."""
+    hourly = item["cost_per_hour_usd"]
+    return hourly / (per_minute * 60) * 1e6 if per_minute and hourly is not None else None
 
 
 def _series(trial: Document) -> dict[str, Any]:

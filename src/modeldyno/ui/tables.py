@@ -71,12 +71,13 @@ def ranking(result: Document, target_per_minute: float | None = None) -> Table:
             _above(words.milliseconds(words.latency_ms(result, item)), latency.removesuffix(" ms")),
             words.percent(item["cpu_percent"]),
             words.percent(item["memory_percent"]),
-            words.dollars(item["cost_per_hour_usd"]),
+            words.hourly(item),
             words.per_million(item),
         ]
         cells += _fleet_cells(result, item, target_per_minute) if target_per_minute else []
         compiled = words.COMPILED if item.get("compiled") else ""
-        remarks = compiled, words.cost_label(item), "Pareto" if item["pareto"] else ""
+        pareto = "Pareto" if item["pareto"] else ""
+        remarks = compiled, words.cost_label(item), words.cold_start(item), pareto
         configuration = configuration_cell(item["instance_type"], item["environment"], *remarks)
         table.add_row(str(item["rank"]), configuration, *cells, style="bold" if item["rank"] == 1 else "")
     return table

@@ -184,6 +184,17 @@ def price_words(basis: str) -> str:
     return _PRICE_WORDS.get(PriceBasis(basis), basis)
 
 
+def hourly(recommendation: Document) -> str:
+    """What an hour costs; a serverless endpoint is paid by use."""
+    return "by use" if recommendation.get("serverless") else dollars(recommendation["cost_per_hour_usd"])
+
+
+def cold_start(recommendation: Document) -> str:
+    """How long a server of a serverless endpoint took to be ready; empty for others."""
+    seconds_taken = recommendation.get("setup_seconds")
+    return "" if seconds_taken is None else f"cold start {seconds_taken:.2f} s"
+
+
 def cost_label(recommendation: Document) -> str:
     """The word that must stand beside its costs; empty for a list price, the user's own price and no price."""
     if recommendation["estimated"]:

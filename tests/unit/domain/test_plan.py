@@ -10,6 +10,7 @@ from modeldyno.domain.job import Candidate, ExistingEndpoint, JobSpec, JobStatus
 from modeldyno.domain.model import ModelSource
 from modeldyno.domain.plan import Plan, plan
 from modeldyno.domain.search import next_trial
+from modeldyno.domain.serverless import Serverless, serverless_types
 from modeldyno.domain.trial import Trial, TrialSpec, TrialStatus
 from tests.unit.domain.builders import a_job, a_spec, a_trial, a_type
 
@@ -145,12 +146,12 @@ def test_the_search_beside_an_endpoint_spends_what_the_endpoint_leaves() -> None
     job = a_job(spec, status=JobStatus.IN_PROGRESS)
     done = [ended(trial, 6000.0 / (1 + trial.index)) for trial in planned(spec, *kinds).trials]
     assert len(done) == 3  # the endpoint, and each type once
-    chosen = next_trial(job, done, {kind.name: kind for kind in kinds}, ())
+    chosen = next_trial(job, done, Catalogue({kind.name: kind for kind in kinds}), ())
     assert chosen is not None
     assert (chosen.index, chosen.existing) == (3, None)
     done.append(ended(chosen, 1000.0))
     assert len({(trial.spec.instance_type.name, *sorted(trial.spec.tuned.items())) for trial in done[1:]}) == 3
-    assert next_trial(job, done, {kind.name: kind for kind in kinds}, ()) is None
+    assert next_trial(job, done, Catalogue({kind.name: kind for kind in kinds}), ()) is None
 
 
 def ended(spec: TrialSpec, per_minute: float) -> Trial:
@@ -175,3 +176,22 @@ def test_endpoint_names_differ_and_carry_the_job() -> None:
     names = [trial.endpoint_name for trial in result.trials]
     assert len(set(names)) == len(names)
     assert all(name.startswith("sm-epc-job-") for name in names)
+
+
+def test_a_serverless_default_job_tries_each_size_that_the_host_can_be_with_one_worker() -> None:
+    sizes = serverless_types(1769, {})
+    result = plan(a_spec(serverless=True), Catalogue({}, sizes), HOST, (), "job", "id")
+    names = [f"serverless {size} MB" for size in (1024, 2048, 3072)]
+    assert told(result) == [(name, {WORKERS: "1"}) for name in names]
+    assert [trial.serverless for trial in result.trials] == [Serverless(size, 1) for size in (1024, 2048, 3072)]
+    why = "This host cannot be serverless 4096 MB: it has 2.31543 vCPUs, the host has 2 cores."
+    assert f"serverless 4096 MB was not tried: {why}" in result.notes
+
+
+def test_serverless_candidates_differ_by_their_concurrency() -> None:
+    sizes = serverless_types(1769, {})
+    candidates = tuple(Candidate("serverless 1024 MB", serverless=Serverless(1024, most)) for most in (1, 2))
+    spec = a_spec(job_type=JobType.ADVANCED, candidates=candidates, environment={WORKERS: "4"})
+    result = plan(spec, Catalogue({}, sizes), HOST, (), "job", "id")
+    assert [trial.title for trial in result.trials] == ["serverless 1024 MB", "serverless 1024 MB x 2"]
+    assert [trial.workers for trial in result.trials] == [4, 4]

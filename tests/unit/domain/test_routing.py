@@ -62,6 +62,17 @@ def test_a_canary_has_its_share_of_the_requests() -> None:
     assert [round(one.share, 6) for one in route.choices] == [0.8, 0.2]
 
 
+def test_the_old_fleet_answers_when_the_new_one_is_lost_right_after_it_got_everything() -> None:
+    world = World(an_endpoint()).turn()
+    update = Update(world.alive.fleet, Rollout(termination_seconds=60), world.now)
+    world.endpoint = update_to(world.alive, fleet_spec(variant("main", image="acme/b:1")), update, world.now)
+    world.turn()
+    assert [choice.fleet for choice in route_of(world.alive, tuple(world.servers.values())).choices] == [2]
+    world.fail(2)
+    (choice,) = route_of(world.alive, tuple(world.servers.values())).choices
+    assert (choice.fleet, choice.share, len(choice.servers)) == (1, 1.0, 1)
+
+
 def test_the_shadow_mirrors_the_share_that_its_weight_is_of_productions() -> None:
     spec = fleet_spec(variant("main", weight=2), shadows=(variant("shadow", weight=0.5),))
     world = World(an_endpoint(spec)).turn()

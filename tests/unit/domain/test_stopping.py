@@ -98,3 +98,17 @@ def test_phases_grow_by_the_minute() -> None:
     _, seconds = run(policy, workers=100, service_ms=20)
     assert seconds == 60
     assert policy.users == 6
+
+
+def test_users_beyond_the_concurrency_of_a_serverless_configuration_end_the_load() -> None:
+    policy = PatternPolicy(STAIRS, StoppingRules(stop_when_flat=False), concurrency=2)
+    measured, seconds = run(policy, workers=10, service_ms=20)
+    assert measured.reason == "more than 2 users would be throttled, as MaxConcurrency is that"
+    assert measured.users == 2
+    assert 40 <= seconds <= 50  # two steps of 20 s, and what tells the second one's throughput
+
+
+def test_a_load_that_begins_beyond_the_concurrency_is_measured_at_the_concurrency() -> None:
+    phases = Traffic(phases=(Phase(3, 0, 120),))
+    measured, seconds = run(PatternPolicy(phases, StoppingRules(), concurrency=1), workers=10, service_ms=20)
+    assert (measured.users, len(measured.windows), seconds) == (1, 9, 10)

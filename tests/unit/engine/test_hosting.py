@@ -200,7 +200,7 @@ async def test_a_server_is_ended_only_when_no_front_uses_it(world: World) -> Non
     async with world.worker(hosts=True):
         await in_service(world)
         old = serving(world)[0].id
-        store.tell_front("f1", store.routes_version(), (), world.clock.now() + 1e6)
+        store.tell_front("f1", store.routes_version(), (), world.clock.now() + 1e6, {})
         spec = FleetSpec("next", (a_variant("other"),))
         now = world.clock.now()
         store.change_endpoint(
@@ -209,10 +209,10 @@ async def test_a_server_is_ended_only_when_no_front_uses_it(world: World) -> Non
         await world.until(lambda: endpoint(world).fleet.number == 2)
         await asyncio.sleep(0.1)
         assert old in {server.id for server in store.servers()}  # the front has not looked yet
-        store.tell_front("f1", store.routes_version(), [old], world.clock.now() + 1e6)
+        store.tell_front("f1", store.routes_version(), [old], world.clock.now() + 1e6, {})
         await asyncio.sleep(0.1)
         assert old in {server.id for server in store.servers()}  # it has a request there
-        store.tell_front("f1", store.routes_version(), [], world.clock.now() + 1e6)
+        store.tell_front("f1", store.routes_version(), [], world.clock.now() + 1e6, {})
         await world.until(lambda: old not in {server.id for server in store.servers()})
         assert [tag.split("/")[-2] for tag in world.backend.live] == [serving(world)[0].id]
 

@@ -9,6 +9,7 @@ import pytest
 
 from modeldyno.domain.errors import InvalidRequest, ResourceInUse, UnsupportedRequest
 from modeldyno.domain.job import Candidate, CompilationOrder, JobSpec, LatencyThreshold, StoppingRules
+from modeldyno.domain.serverless import Serverless
 from modeldyno.domain.traffic import Phase, Stairs, Traffic
 from modeldyno.operations.context import Context
 
@@ -295,13 +296,9 @@ def test_an_image_that_cannot_run_is_refused_at_once(call, default_job):
         (
             change(
                 "InputConfig.EndpointConfigurations.0",
-                {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1}},
+                {"ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1, "ProvisionedConcurrency": 1}},
             ),
-            r"InputConfig.EndpointConfigurations\[\].ServerlessConfig",
-        ),
-        (
-            change("InputConfig.ContainerConfig.SupportedEndpointType", "Serverless"),
-            "InputConfig.ContainerConfig.SupportedEndpointType Serverless",
+            r"InputConfig.EndpointConfigurations\[\].ServerlessConfig.ProvisionedConcurrency",
         ),
         (
             change("InputConfig.ContainerConfig.PayloadConfig.SamplePayloadUrl", "https://bucket/key"),
@@ -315,9 +312,39 @@ def test_what_is_not_supported_is_refused_by_name(call, advanced_job, changed, p
         call(CREATE, **advanced_job)
 
 
-def test_an_endpoint_type_that_is_measured_may_be_named(call, default_job):
-    default_job["InputConfig"]["ContainerConfig"]["SupportedEndpointType"] = "RealTime"
+@pytest.mark.parametrize("kind", ["RealTime", "Serverless"])
+def test_an_endpoint_type_that_is_measured_may_be_named(call, default_job, kind):
+    default_job["InputConfig"]["ContainerConfig"]["SupportedEndpointType"] = kind
     call(CREATE, **default_job)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [
+        ({}, "Specify `InstanceType` in EndpointConfiguration 1, or ServerlessConfig"),
+        (
+            {"InstanceType": "ml.c5.large", "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1}},
+            "one of them, not both",
+        ),
+        (
+            {"ServerlessConfig": {"MemorySizeInMB": 1500, "MaxConcurrency": 1}},
+            "MemorySizeInMB 1500 of EndpointConfiguration 1 is not allowed: it must be one of 1024, 2048",
+        ),
+    ],
+)
+def test_an_endpoint_configuration_is_of_an_instance_type_or_serverless(call, advanced_job, configuration, words):
+    advanced_job["InputConfig"]["EndpointConfigurations"] = [configuration]
+    with pytest.raises(InvalidRequest, match=words):
+        call(CREATE, **advanced_job)
+
+
+def test_a_serverless_configuration_is_a_candidate_with_its_concurrency(call, context, advanced_job):
+    asked = {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 3}}
+    advanced_job["InputConfig"]["EndpointConfigurations"] = [asked]
+    call(CREATE, **advanced_job)
+    (candidate,) = spec_of(context, advanced_job["JobName"]).candidates
+    assert candidate.serverless == Serverless(2048, 3)
+    assert candidate.instance_type == "serverless 2048 MB"
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,9 @@ class Rows:
     def endpoints(self) -> tuple[Endpoint, ...]:
         return self.kept
 
-    def tell_front(self, front_id: str, version: int, busy: frozenset[str], expires_at: float) -> None:
+    def tell_front(
+        self, front_id: str, version: int, busy: frozenset[str], expires_at: float, demand: dict[str, int]
+    ) -> None:
         self.told.append((version, busy))
 
 

@@ -58,6 +58,10 @@ class InstanceBackendContract:
             assert is_left(request.tag)
         assert not is_left(request.tag)
 
+    async def test_a_server_tells_how_long_it_took_to_be_ready(self, backend: InstanceBackend, order: Order) -> None:
+        async with backend.deploy(order()) as instance:
+            assert instance.setup_seconds > 0
+
     async def test_usage_tells_processor_time_and_memory(self, backend: InstanceBackend, order: Order) -> None:
         async with backend.deploy(order()) as instance:
             first = instance.usage()

@@ -186,16 +186,25 @@ class HostingContract:
 
     def test_fronts_tell_how_new_their_routes_are_and_which_servers_they_use(self, store: Store) -> None:
         assert store.fronts_behind(10, 0.0) == 0
-        store.tell_front("f1", 5, ["s1"], 100.0)
-        store.tell_front("f2", 10, [], 100.0)
+        store.tell_front("f1", 5, ["s1"], 100.0, {})
+        store.tell_front("f2", 10, [], 100.0, {})
         assert store.fronts_behind(10, 50.0) == 1
         assert store.fronts_behind(10, 150.0) == 0  # its lease is over
         assert store.busy_servers(50.0) == {"s1"}
-        store.tell_front("f1", 10, [], 200.0)
+        store.tell_front("f1", 10, [], 200.0, {})
         assert store.fronts_behind(10, 50.0) == 0
         assert store.busy_servers(50.0) == frozenset()
         store.remove_front("f1")
         assert store.fronts_behind(11, 50.0) == 1
+
+    def test_the_demand_of_living_fronts_adds_up(self, store: Store) -> None:
+        assert store.demand(0.0) == {}
+        store.tell_front("f1", 1, [], 100.0, {"e/v": 2})
+        store.tell_front("f2", 1, [], 200.0, {"e/v": 1, "e/w": 3})
+        assert store.demand(50.0) == {"e/v": 3, "e/w": 3}
+        assert store.demand(150.0) == {"e/v": 1, "e/w": 3}
+        store.tell_front("f2", 1, [], 200.0, {})
+        assert store.demand(150.0) == {}
 
     def test_a_story_is_told_in_order(self, store: Store) -> None:
         store.tell("arn", 1.0, "one", "two\0three")
