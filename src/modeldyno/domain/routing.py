@@ -85,6 +85,10 @@ def _choices(fleet: Fleet, share: float, servers: Sequence[Server], *, live: boo
     for variant in fleet.spec.variants:
         part = variant.weight / total if total > 0 else 0.0
         serving = _serving(servers, fleet, variant, shadow=False)
+        if (
+            variant.serverless is not None and not live
+        ):  # the server that shows that it can be started is not to be asked
+            serving = ()
         if serving or part > 0:
             most = variant.serverless.concurrency if variant.serverless is not None and live else 0
             found.append(Choice(variant.name, share * part, serving, variant.routing, most, fleet.number))

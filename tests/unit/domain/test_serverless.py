@@ -78,9 +78,10 @@ def test_an_update_proves_the_new_fleet_before_it_gets_requests() -> None:
 
 
 def test_requests_may_come_while_nothing_runs_but_not_before_it_is_in_service() -> None:
-    world = World(an_endpoint(fleet_spec(a_serverless())))
-    (choice,) = route_of(world.alive, ()).choices
-    assert choice.concurrency == 0
+    world = World(an_endpoint(fleet_spec(a_serverless()))).turn(ready=False)
+    servers = [replace(one, status=ServerStatus.READY, url="http://127.0.0.1:1") for one in world.servers.values()]
+    (choice,) = route_of(world.alive, servers).choices
+    assert (choice.concurrency, choice.servers) == (0, ())
     (choice,) = route_of(in_service(a_serverless()).alive, ()).choices
     assert choice.concurrency == 3
     assert choice.servers == ()
