@@ -261,7 +261,8 @@ def test_an_upload_that_is_aborted_leaves_nothing(s3: Any, bucket: str, front: F
 @pytest.mark.parametrize(
     "more",
     [
-        {"ServerSideEncryption": "aws:kms"},
+        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "a-key"},
+        {"ServerSideEncryption": "aws:kms:dsse"},
         {"Tagging": "a=b"},
         {"ACL": "public-read"},
         {"StorageClass": "GLACIER"},
