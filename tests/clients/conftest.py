@@ -103,3 +103,35 @@ def client_of(service: Hosting, tmp_path_factory: pytest.TempPathFactory) -> Cal
         return Client(place_of(name) / "bin", variables, place)
 
     return made
+
+
+class Aws:
+    """`aws` of a shell."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.place = client.place
+
+    def text(self, *words: str) -> str:
+        done = self._client("aws", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def __call__(self, *words: str) -> Any:
+        return json.loads(self.text(*words) or "null")
+
+    def refused(self, *words: str) -> str:
+        done = self._client("aws", *words)
+        assert done.returncode in (1, 254, 255), done.stdout
+        return done.stderr
+
+    def file(self, name: str, content: Any) -> str:
+        path = self.place / name
+        path.write_text(json.dumps(content))
+        return f"file://{path}"
+
+
+@pytest.fixture(scope="module")
+def aws(client_of: Callable[[str], Client]) -> Aws:
+    """The AWS CLI, pointed at the service."""
+    return Aws(client_of("aws-cli"))

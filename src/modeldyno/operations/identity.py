@@ -51,8 +51,8 @@ def get_role(context: Context, params: Shape) -> Shape:
 
 
 def simulate_principal_policy(context: Context, params: Shape) -> Shape:
-    """Every action is allowed to every role: there are no rights to lack. Version 3 of the SageMaker Python SDK asks before
-    it creates a model. **Source:** sagemaker-core, helper/iam_role_resolver.py."""
+    """Every action is allowed to every role: there are no rights to lack. Version 3 of the SageMaker Python SDK asks
+    before it creates a model. **Source:** sagemaker-core, helper/iam_role_resolver.py."""
     refuse_unsupported("SimulatePrincipalPolicy", params)
     resources = texts(params, "ResourceArns") or ["*"]
     found = [(action, resource) for action in texts(params, "ActionNames") for resource in resources]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 from modeldyno.app.compose import Dyno
 from modeldyno.app.places import DirectoryLock
 from modeldyno.cli import aws
+from modeldyno.cli.commands import app
 from modeldyno.domain.errors import ServiceError
 from modeldyno.domain.key import AccessKey
 from modeldyno.settings import Settings, TlsSetting
@@ -21,29 +23,36 @@ GONE = AccessKey("DYNO3", "s3", 3.0, revoked_at=4.0)
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[list[str], dict[str, str]]]:
+def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_dir: Path) -> list[tuple[list[str], dict[str, str]]]:
     """The words and the variables with which a program would have been started."""
     program = tmp_path / "bin" / "aws"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent))
-    monkeypatch.setattr(aws.sys, "executable", str(tmp_path / "nowhere" / "python"))
+    monkeypatch.setenv("DYNO_DATA_DIR", str(data_dir))
+    monkeypatch.setattr(aws, "sys", SimpleNamespace(executable=str(tmp_path / "nowhere" / "python")))
     found: list[tuple[list[str], dict[str, str]]] = []
     monkeypatch.setattr(aws.os, "execve", lambda path, words, variables: found.append((words[1:], variables)))
     return found
 
 
-def test_everything_behind_the_first_word_is_the_aws_clis(run: Run, told: list) -> None:
-    shown = run("aws", "--port", "7", "sagemaker", "list-models", "--port", "8")
+@pytest.fixture
+def aws_of_dyno() -> Run:
+    """Run `dyno aws ...`."""
+    return lambda *words: CliRunner().invoke(app, ["aws", *words], prog_name="dyno")
+
+
+def test_everything_behind_the_first_word_is_the_aws_clis(aws_of_dyno: Run, told: list) -> None:
+    shown = aws_of_dyno("--port", "7", "sagemaker", "list-models", "--port", "8")
     assert shown.exit_code == 0, shown.output
     ((words, variables),) = told
-    assert words[:4] == ["sagemaker", "list-models", "--port", "8"]
+    assert words == ["sagemaker", "list-models", "--port", "8"]
     assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:7"
     assert variables["AWS_DEFAULT_REGION"] == "us-east-1"
 
 
-def test_the_running_service_is_found_in_its_data_directory(run: Run, told: list, dyno: Dyno) -> None:
+def test_the_running_service_is_found_in_its_data_directory(dyno: Dyno) -> None:
     lock = DirectoryLock(dyno.places)
     assert lock.url() is None
     assert lock.try_acquire()
@@ -90,9 +99,11 @@ def test_what_points_elsewhere_is_taken_away() -> None:
     assert kept["AWS_ENDPOINT_URL"] == "http://d"
 
 
-def test_without_the_aws_cli_it_is_said_what_to_install(run: Run, told: list, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_aws_cli_it_is_said_what_to_install(
+    aws_of_dyno: Run, told: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    shown = run("aws", "sts", "get-caller-identity")
+    shown = aws_of_dyno("sts", "get-caller-identity")
     assert shown.exit_code == 1
     assert "pip install 'modeldyno[aws]'" in shown.stderr
     assert told == []
