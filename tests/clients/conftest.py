@@ -20,8 +20,15 @@ from tests.e2e.hosting import HOSTING, Hosting
 FLOWS = Path(__file__).parent / "flows"
 CACHE = Path(os.environ.get("DYNO_TEST_CACHE") or Path(__file__).parents[2] / ".cache")
 ROLE = "arn:aws:iam::000000000000:role/dyno"
+# The SDKs know what begins with ml; `local` is a mode of theirs.
+OWN_TYPE = """
+[instances."ml.own.large"]
+vcpus = 1
+memory_gib = 2
+usd_per_hour = 0.1
+"""
 # One trial is a few seconds of two users: whether a client understands it does not depend on how exact it is.
-CONFIG = HOSTING.replace("[measurement]", "[measurement]\nmax_trial_seconds = 4\nmax_users = 2").replace(
+CONFIG = OWN_TYPE + HOSTING.replace("[measurement]", "[measurement]\nmax_trial_seconds = 4\nmax_users = 2").replace(
     "startup_seconds = 20", "startup_seconds = 60"
 )
 
@@ -74,13 +81,13 @@ class Client:
         )
 
     def flow(self, name: str, *arguments: str) -> Any:
-        """Run a script of flows/ in a directory of its own; what it prints last, as JSON."""
+        """Run a script of flows/ in a directory of its own; what it wrote to said.json, with its output."""
         place = self.place / name
         place.mkdir()
         shutil.copy(FLOWS / f"{name}.py", place)
         done = self("python", f"{name}.py", *arguments, cwd=place)
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return json.loads(done.stdout.strip().splitlines()[-1]) | {"output": done.stdout + done.stderr}
+        return json.loads((place / "said.json").read_text()) | {"output": done.stdout + done.stderr}
 
 
 @pytest.fixture(scope="session")
