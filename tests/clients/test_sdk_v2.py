@@ -26,5 +26,5 @@ def test_a_regression_is_right_sized_deployed_and_removed(sdk: Client, service: 
     assert all("SAGEMAKER_MODEL_SERVER_WORKERS" in {one["Key"] for one in row} for row in said["recommended"])
     assert "Planned 2 trials." in said["output"]
     assert "COMPLETED." in said["output"]
-    until(lambda: service.client.list_endpoints()["Endpoints"] == [], 30)
+    until(lambda: service.client.list_endpoints(NameContains=said["endpoint"])["Endpoints"] == [], 30)
     assert service.client.list_models(NameContains="sagemaker-scikit-learn")["Models"] == []

@@ -29,7 +29,7 @@ _OF_A_SERVICE = "AWS_ENDPOINT_URL_"
 
 def aws(
     words: Annotated[
-        list[str], typer.Argument(metavar="...", help="What the AWS CLI gets: sagemaker list-models --output table")
+        list[str], typer.Argument(metavar="WORDS", help="What the AWS CLI gets: sagemaker list-models --output table")
     ],
     host: Annotated[
         str | None, typer.Option(help="Where Dyno serves.", show_default="where the data directory is served")

@@ -53,6 +53,10 @@ model = PyTorchModel(
     entry_point="inference.py",
     framework_version="2.6.0",
     py_version="py312",
+    # right_size() asks for the image or a type, to tell CPU from GPU
+    image_uri=sagemaker.image_uris.retrieve(
+        "pytorch", "us-east-1", "2.6.0", py_version="py312", image_scope="inference", instance_type="ml.c5.large"
+    ),
     sagemaker_session=session,
 )
 model.right_size(

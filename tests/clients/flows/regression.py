@@ -62,6 +62,7 @@ Path("said.json").write_text(
     json.dumps(
         {
             "recommended": [row["ModelConfiguration"]["EnvironmentParameters"] for row in recommended],
+            "endpoint": predictor.endpoint_name,
             "instance_type": config["ProductionVariants"][0]["InstanceType"],
             "predicted": predicted,
             "expected": regression.predict(rows[:3]).tolist(),
