@@ -54,8 +54,11 @@ builder.right_size(
     supported_instance_types=["ml.own.large"],
 )
 recommended = builder.inference_recommendations
+builder.instance_type = None  # the SDK's own default would go before the recommendation
 endpoint = builder.deploy(
-    endpoint_name="built", inference_recommendation_id=recommended[0]["RecommendationId"], wait=True
+    endpoint_name="built",
+    inference_recommendation_id=recommended[0]["RecommendationId"],
+    initial_instance_count=None,
 )
 config = EndpointConfig.get(endpoint_config_name=endpoint.endpoint_config_name)
 body = "\n".join(",".join(map(str, row)) for row in rows[:3].tolist())
