@@ -73,6 +73,10 @@ def test_a_package_is_registered_from_a_file_and_approved(aws: Aws) -> None:
     assert described["CustomerMetadataProperties"]["reviewer"] == "eve"
     listed = aws("sagemaker", "list-model-packages", "--model-package-group-name", "cli")
     assert [one["ModelPackageArn"] for one in listed["ModelPackageSummaryList"]] == [arn]
+    found = aws("sagemaker", "search", "--resource", "ModelPackageGroup", "--search-expression",
+                "Filters=[{Name=ModelPackageGroupName,Operator=Equals,Value=cli}]")  # fmt: skip
+    assert found["Results"][0]["ModelPackageGroup"]["ModelPackageGroupName"] == "cli"
+    assert "ModelMetadataSummaries" in aws("sagemaker", "list-model-metadata")
     group = aws("sagemaker", "describe-model-package-group", "--model-package-group-name", "cli")
     assert group["ModelPackageGroupStatus"] == "Completed"
     aws("sagemaker", "delete-model-package", "--model-package-name", arn)
@@ -121,6 +125,18 @@ def test_an_endpoint_serves_and_its_logs_are_read(aws: Aws, service: Hosting, mo
     assert events[0]["message"]
     found = aws("logs", "filter-log-events", "--log-group-name", group, "--log-stream-names", "deployment")["events"]
     assert {one["message"] for one in found} == {one["message"] for one in events}
+    target = ("--service-namespace", "sagemaker", "--resource-id", "endpoint/e/variant/main",
+              "--scalable-dimension", "sagemaker:variant:DesiredInstanceCount")  # fmt: skip
+    aws("application-autoscaling", "register-scalable-target", *target, "--min-capacity", "1", "--max-capacity", "1")
+    chosen = "ScalableTargets[].[ResourceId,MaxCapacity]"
+    scaled = aws("application-autoscaling", "describe-scalable-targets", *target[:2], "--query", chosen)
+    assert scaled == [["endpoint/e/variant/main", 1]]
+    aws("application-autoscaling", "deregister-scalable-target", *target)
+    dimensions = ("--dimensions", "Name=EndpointName,Value=e", "Name=VariantName,Value=main")
+    hours = ("--start-time", "2026-01-01T00:00:00Z", "--end-time", "2026-01-01T01:00:00Z", "--period", "60")
+    measured = aws("cloudwatch", "get-metric-statistics", "--namespace", "AWS/SageMaker", "--metric-name",
+                   "Invocations", *dimensions, *hours, "--statistics", "Sum")  # fmt: skip
+    assert measured == {"Label": "Invocations", "Datapoints": []}
     aws("sagemaker", "delete-endpoint", "--endpoint-name", "e")
     service.clear()
     aws.text("sagemaker", "wait", "endpoint-deleted", "--endpoint-name", "e")
