@@ -27,4 +27,4 @@ def test_a_regression_is_right_sized_deployed_and_removed(sdk: Client, service: 
     assert "Planned 2 trials." in said["output"]
     assert "COMPLETED." in said["output"]
     until(lambda: service.client.list_endpoints(NameContains=said["endpoint"])["Endpoints"] == [], 30)
-    assert service.client.list_models(NameContains="sagemaker-scikit-learn")["Models"] == []
+    assert service.client.list_models(NameContains=said["model"])["Models"] == []

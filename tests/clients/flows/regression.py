@@ -63,6 +63,7 @@ Path("said.json").write_text(
         {
             "recommended": [row["ModelConfiguration"]["EnvironmentParameters"] for row in recommended],
             "endpoint": predictor.endpoint_name,
+            "model": config["ProductionVariants"][0]["ModelName"],
             "instance_type": config["ProductionVariants"][0]["InstanceType"],
             "predicted": predicted,
             "expected": regression.predict(rows[:3]).tolist(),
