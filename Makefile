@@ -8,7 +8,11 @@ BESIDE_OTHERS := tests/unit tests/properties tests/docs tests/conformance \
 	tests/contracts/test_store.py tests/contracts/test_objects.py tests/contracts/test_buckets.py \
 	tests/e2e/test_endpoints.py tests/e2e/test_shadows.py tests/e2e/test_random_kills.py
 
-.PHONY: setup demo demo-shadow test check bench test-cgroup test-frameworks requirements clean
+# Of the flows with AWS's own clients, those that a test run has time for; `make test-clients` has all.
+SMOKE_CLIENTS := aws-cli sdk-v2
+SMOKE_FLOWS := tests/clients/test_aws_cli.py tests/clients/test_sdk_v2.py
+
+.PHONY: setup demo demo-shadow test test-clients clients check bench test-cgroup test-frameworks requirements clean
 
 setup: $(STAMP)
 
@@ -25,8 +29,15 @@ demo-shadow: setup
 	$(BIN)/dyno demo --shadow
 
 test: setup
+	$(BIN)/python -m tests.clients.environments $(SMOKE_CLIENTS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(BESIDE_OTHERS)
-	$(BIN)/python -m pytest tests/contracts tests/e2e $(BESIDE_OTHERS:%=--ignore=%)
+	$(BIN)/python -m pytest tests/contracts tests/e2e $(SMOKE_FLOWS) $(BESIDE_OTHERS:%=--ignore=%)
+
+clients: setup
+	$(BIN)/python -m tests.clients.environments
+
+test-clients: clients
+	$(BIN)/python -m pytest tests/clients
 
 check: setup
 	$(BIN)/ruff check .
@@ -45,6 +56,7 @@ test-frameworks: setup
 
 requirements:
 	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 pyproject.toml --all-extras --group dev -o requirements/dev.txt
+	cd tests/clients/requirements && for client in *.in; do ../../../$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 $$client -o $${client%.in}.txt || exit 1; done
 
 clean:
 	rm -rf .venv build dist

@@ -261,7 +261,8 @@ def test_an_upload_that_is_aborted_leaves_nothing(s3: Any, bucket: str, front: F
 @pytest.mark.parametrize(
     "more",
     [
-        {"ServerSideEncryption": "aws:kms"},
+        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "a-key"},
+        {"ServerSideEncryption": "aws:kms:dsse"},
         {"Tagging": "a=b"},
         {"ACL": "public-read"},
         {"StorageClass": "GLACIER"},
@@ -274,6 +275,19 @@ def test_what_would_have_no_effect_is_refused(s3: Any, bucket: str, more: dict[s
     assert status in (400, 403, 501)
     assert code
     assert code_of(s3.get_object, Bucket=bucket, Key="k") == (404, "NoSuchKey")
+
+
+@pytest.mark.parametrize("encryption", ["AES256", "aws:kms"])
+def test_encryption_without_a_named_key_is_taken_and_not_claimed(s3: Any, bucket: str, encryption: str) -> None:
+    asked = {"Bucket": bucket, "Key": "k", "ServerSideEncryption": encryption}
+    assert "ServerSideEncryption" not in s3.put_object(**asked, Body=b"x")
+    assert "ServerSideEncryption" not in s3.head_object(Bucket=bucket, Key="k")
+    begun = s3.create_multipart_upload(**asked)
+    assert "ServerSideEncryption" not in begun
+    s3.abort_multipart_upload(Bucket=bucket, Key="k", UploadId=begun["UploadId"])
+    copied = s3.copy_object(**asked | {"Key": "copy"}, CopySource=f"{bucket}/k")
+    assert "ServerSideEncryption" not in copied
+    assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"x"
 
 
 @pytest.mark.parametrize("key", ["a//b", "../up", "a/../b", "/a", "folder/", "x" * 1025, "a/" + "x" * 300])

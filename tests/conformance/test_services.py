@@ -80,3 +80,21 @@ def test_an_operation_that_is_not_there_is_refused_by_name(
     answer = refused.value.response
     assert 400 <= answer["ResponseMetadata"]["HTTPStatusCode"] < 500, json.dumps(answer, default=str)
     assert refused.value.operation_name in answer["Error"]["Message"]
+
+
+def test_every_action_is_allowed_to_every_role(connect: Callable[..., Any], region: str) -> None:
+    iam = connect(region, "iam")
+    asked = {
+        "PolicySourceArn": "arn:aws:iam::000000000000:role/any",
+        "ActionNames": ["sagemaker:CreateModel", "s3:GetObject"],
+    }
+    pages = iam.get_paginator("simulate_principal_policy").paginate(**asked, PaginationConfig={"PageSize": 1})
+    results = [result for page in pages for result in page["EvaluationResults"]]
+    assert [(one["EvalActionName"], one["EvalResourceName"], one["EvalDecision"]) for one in results] == [
+        ("sagemaker:CreateModel", "*", "allowed"),
+        ("s3:GetObject", "*", "allowed"),
+    ]
+    with pytest.raises(ClientError, match="PolicyInputList"):
+        iam.simulate_principal_policy(**asked, PolicyInputList=["{}"])
+    with pytest.raises(ClientError, match="Marker"):
+        iam.simulate_principal_policy(**asked, Marker="elsewhere")

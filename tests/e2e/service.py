@@ -73,6 +73,7 @@ class Service:
         self.url = ""
         self.installation = ""
         self.trust: ssl.SSLContext | None = None
+        self.credentials = ("any", "any")
         self.put("bucket/payload.tar.gz", tar_gz({"a.csv": b"1,2,3\n", "b.csv": b"4,5,6\n"}))
 
     def put(self, key: str, data: bytes) -> None:
@@ -113,8 +114,8 @@ class Service:
             "sagemaker",
             endpoint_url=self.url,
             region_name="us-east-1",
-            aws_access_key_id="any",
-            aws_secret_access_key="any",
+            aws_access_key_id=self.credentials[0],
+            aws_secret_access_key=self.credentials[1],
             config=Config(retries={"mode": "standard", "max_attempts": 10}),
         )
 

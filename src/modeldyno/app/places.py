@@ -202,12 +202,29 @@ class DirectoryLock:
         self._file = handle
         return True
 
+    def tell(self, url: str) -> None:
+        """Write down where the one who holds it serves."""
+        assert self._file is not None
+        self._file.write(f"{url}\n")
+        self._file.flush()
+
     def holder(self) -> str:
         """The process id of who holds it, as it wrote it; empty when unknown."""
+        return self._told(0)
+
+    def url(self) -> str | None:
+        """Where the data directory is served just now; None when nobody does."""
+        if self._file is None and self.try_acquire():
+            self.release()
+            return None
+        return self._told(1) or None
+
+    def _told(self, line: int) -> str:
         try:
-            return self._path.read_text().strip()
+            lines = self._path.read_text().splitlines()
         except OSError:
             return ""
+        return lines[line] if line < len(lines) else ""
 
     def release(self) -> None:
         """Let go."""

@@ -139,7 +139,9 @@ async def _serve(
         await asyncio.gather(worker.heard(READY), front.heard(READY))
         host, port = listener.getsockname()[:2]
         scheme = "https" if settings.tls.cert else "http"
-        on_ready(f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}")
+        url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        lock.tell(url)
+        on_ready(url)
         keepers = [asyncio.create_task(_keep(child)) for child in (front, worker)]
         await stop.wait()
         for keeper in keepers:

@@ -25,7 +25,7 @@ class Entry:
 _EVERYWHERE = frozenset({"Bucket", "Key", "ExpectedBucketOwner", "ExpectedSourceBucketOwner", "RequestPayer"})
 _STORED = (
     "ACL CacheControl ContentDisposition ContentEncoding ContentLanguage ContentType Expires Metadata StorageClass "
-    "WebsiteRedirectLocation ChecksumAlgorithm"
+    "WebsiteRedirectLocation ChecksumAlgorithm ServerSideEncryption"
 )
 _SUMS = "ChecksumCRC32 ChecksumCRC32C ChecksumCRC64NVME ChecksumSHA1 ChecksumSHA256"
 _SENT = f"Body ContentLength ContentMD5 ChecksumAlgorithm {_SUMS}"
@@ -97,6 +97,16 @@ _VALUES: Mapping[str, tuple[Collection[str], Refused]] = {
     "ObjectOwnership": (
         ("BucketOwnerEnforced",),
         refused(501, "NotImplemented", "Objects are their bucket's here: ObjectOwnership can be BucketOwnerEnforced."),
+    ),
+    # The SDKs ask for the account's own key with every script; there is none to use, and answers claim none (ADR 0022).
+    "ServerSideEncryption": (
+        ("AES256", "aws:kms"),
+        refused(
+            501,
+            "NotImplemented",
+            "There are no keys to encrypt with here: ServerSideEncryption can be AES256 or aws:kms, "
+            "which have no effect.",
+        ),
     ),
     "VersionId": (("null",), refused(404, "NoSuchVersion", "Objects have no versions here.")),
 }

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from modeldyno.cli.aws import PASSED_ON, aws
 from modeldyno.cli.check import check
 from modeldyno.cli.compare import compare
 from modeldyno.cli.demo import demo
@@ -83,5 +84,6 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in _PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.command(rich_help_panel="Surroundings", context_settings=PASSED_ON)(aws)
 app.add_typer(shadow, name="shadow", rich_help_panel="Serving")
 app.add_typer(keys, name="keys", rich_help_panel="Serving")

@@ -349,8 +349,8 @@ class Worker:
     async def _finish(self, job: Job, status: JobStatus, reason: str | None, trials: Sequence[Trial] = ()) -> None:
         notes = await self._untried(job, trials) if trials else ()
         now = self._parts.clock.now()
-        if await asyncio.to_thread(self._parts.store.finish_job, job.id, status, now, reason, notes):
-            await self._say(job, *notes, f"{status}." if reason is None else f"{status}: {reason}")
+        story = (*notes, f"{status}." if reason is None else f"{status}: {reason}")
+        if await asyncio.to_thread(self._parts.store.finish_job, job.id, status, now, reason, notes, story):
             await self._results.publish(job)
 
     async def _untried(self, job: Job, trials: Sequence[Trial]) -> Sequence[str]:

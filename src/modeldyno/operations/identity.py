@@ -10,10 +10,14 @@ import hashlib
 import json
 from urllib.parse import quote
 
+from modeldyno.domain.errors import InvalidRequest
 from modeldyno.operations.context import Context
-from modeldyno.operations.shapes import Shape, name
+from modeldyno.operations.shapes import Shape, integer, name, text, texts
+from modeldyno.operations.unsupported import refuse_unsupported
 
 ROLE = "dyno"
+_MOST_RESULTS = 100
+"""Of a page. **Source:** botocore, IAM, SimulatePrincipalPolicy MaxItems."""
 _ASSUMED_BY = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}],
@@ -44,6 +48,25 @@ def get_role(context: Context, params: Shape) -> Shape:
             "Description": "Dyno has no roles: every name is answered like this.",
         }
     }
+
+
+def simulate_principal_policy(context: Context, params: Shape) -> Shape:
+    """Every action is allowed to every role: there are no rights to lack. Version 3 of the SageMaker Python SDK asks
+    before it creates a model. **Source:** sagemaker-core, helper/iam_role_resolver.py."""
+    refuse_unsupported("SimulatePrincipalPolicy", params)
+    resources = texts(params, "ResourceArns") or ["*"]
+    found = [(action, resource) for action in texts(params, "ActionNames") for resource in resources]
+    marker = text(params, "Marker") or "0"
+    if not marker.isascii() or not marker.isdigit():
+        raise InvalidRequest(f"Marker is {marker!r}: it must be the one of the page before.")
+    start = int(marker)
+    end = start + (integer(params, "MaxItems") or _MOST_RESULTS)
+    rows = [
+        {"EvalActionName": action, "EvalResourceName": resource, "EvalDecision": "allowed"}
+        for action, resource in found[start:end]
+    ]
+    more = end < len(found)
+    return {"EvaluationResults": rows, "IsTruncated": more, "Marker": str(end) if more else None}
 
 
 def _role_id(role: str) -> str:

@@ -96,7 +96,10 @@ _HANDLERS: dict[str, Handler] = {
 # What clients of SageMaker need of other services.
 _OTHERS: dict[Api, dict[str, Handler]] = {
     Api.STS: {"GetCallerIdentity": identity.get_caller_identity},
-    Api.IAM: {"GetRole": identity.get_role},
+    Api.IAM: {
+        "GetRole": identity.get_role,
+        "SimulatePrincipalPolicy": identity.simulate_principal_policy,
+    },
     Api.LOGS: {
         "DescribeLogGroups": logs.describe_log_groups,
         "DescribeLogStreams": logs.describe_log_streams,

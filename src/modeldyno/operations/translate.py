@@ -162,7 +162,7 @@ def _traffic(pattern: Shape, problems: list[str]) -> Traffic | None:
         return Traffic(stairs=Stairs(*found)) if found else None
     members = ("InitialNumberOfUsers", "SpawnRate", "DurationInSeconds")
     phases = [
-        _integers(phase, f"phase {place}", members, problems)
+        _integers({"SpawnRate": 0, **phase}, f"phase {place}", members, problems)  # Assumption A-0160
         for place, phase in enumerate(structs(pattern, "Phases"), 1)
     ]
     return Traffic(phases=tuple(Phase(*phase) for phase in phases if phase)) if all(phases) else None

@@ -93,7 +93,10 @@ SERVICES_ACCEPTED: dict[str, tuple[str, ...]] = {
     "DeleteScalingPolicy": (*_RESOURCE, "PolicyName"),
     "DescribeScalingPolicies": (*_RESOURCE, "PolicyNames", "MaxResults", "NextToken"),
     "ListMetrics": ("Namespace", "MetricName", "Dimensions.*", "NextToken", "RecentlyActive", "IncludeLinkedAccounts"),
+    "SimulatePrincipalPolicy": ("PolicySourceArn", "ActionNames", "ResourceArns", "CallerArn", "MaxItems", "Marker"),
 }
+
+_POLICIES = Refusal("there are no policies")
 
 SERVICES_REFUSED: dict[str, dict[str, Refusal]] = {
     "DescribeLogGroups": {
@@ -117,6 +120,15 @@ SERVICES_REFUSED: dict[str, dict[str, Refusal]] = {
     "ListMetrics": {
         "IncludeLinkedAccounts": Refusal(_ONE_ACCOUNT.reason, frozenset({True})),
         "OwningAccount": _ONE_ACCOUNT,
+    },
+    "SimulatePrincipalPolicy": {
+        "PolicyInputList": _POLICIES,
+        "PermissionsBoundaryPolicyInputList": _POLICIES,
+        "PolicyExclusionList": _POLICIES,
+        "ResourcePolicy": _POLICIES,
+        "ResourceOwner": _POLICIES,
+        "ContextEntries": _POLICIES,
+        "ResourceHandlingOption": _POLICIES,
     },
 }
 

@@ -227,9 +227,11 @@ class Store(HostingStore, MetricStore, KeyStore, Protocol):
         now: float,
         failure_reason: str | None = None,
         notes: Sequence[str] = (),
+        story: Sequence[str] = (),
     ) -> bool:
         """End the job, with `notes` after those of its plan: every trial that is still PENDING becomes STOPPED. False
-        when it had ended, or when a trial is still running. Idempotent."""
+        when it had ended, or when a trial is still running. Idempotent. Whoever sees the end sees `story`, the last of
+        its log lines, too: clients wait for both."""
         ...
 
     def prune(self, before: float) -> int:

@@ -15,10 +15,11 @@ from modeldyno.domain.errors import Conflict, ResourceInUse, ResourceNotFound
 from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.resource import Query
 from modeldyno.domain.trial import Trial, TrialSpec, TrialStatus
-from modeldyno.ports import JobPage
+from modeldyno.ports import JobPage, LogLine
 from modeldyno.store.codec import job_of, job_values, json_text, plain_or_none, trial_of
 from modeldyno.store.paging import cut, page_of
 from modeldyno.store.queries import Queries
+from modeldyno.store.records import put_story
 from modeldyno.store.resources import put_tags
 from modeldyno.store.tables import jobs, tags, trials
 
@@ -160,10 +161,11 @@ class JobQueries(Queries):
         now: float,
         failure_reason: str | None = None,
         notes: Sequence[str] = (),
+        story: Sequence[str] = (),
     ) -> bool:
-        """End the job, with `notes` after those of its plan: every trial that is still PENDING becomes STOPPED, and so
-        does one whose lease has expired (its worker is dead or has fenced itself). False when the job had ended, or
-        when a trial is still running."""
+        """End the job, with `notes` after those of its plan and `story` as the last of its log lines: every trial that
+        is still PENDING becomes STOPPED, and so does one whose lease has expired (its worker is dead or has fenced
+        itself). False (nothing is written) when the job had ended, or when a trial is still running."""
 
         def work(connection: Connection) -> bool:
             row = connection.execute(_LOCKED_BY_ID, {"id": job_id}).first()
@@ -179,6 +181,7 @@ class JobQueries(Queries):
                 failure_reason=plain_or_none(failure_reason),
                 plan_notes=json_text((*job_of(row).plan_notes, *notes)),
             )
+            put_story(connection, job_id, [LogLine(now, message) for message in story])
             return True
 
         def landed(connection: Connection) -> bool | None:

@@ -68,15 +68,11 @@ class RecordQueries(Queries):
 
     def log(self, job_id: str, lines: Sequence[LogLine]) -> None:
         """Append to the job's story. A job that is gone has none: nothing is written."""
-        rows = [
-            {"job_id": job_id, "trial_index": line.trial_index, "at": line.at, "message": plain(line.message)}
-            for line in lines
-        ]
 
         def work(connection: Connection) -> None:
             there = select(jobs.c.row).where(jobs.c.id == job_id).with_for_update(read=True, key_share=True)
-            if rows and connection.execute(there).first() is not None:
-                connection.execute(insert(log_lines), rows)
+            if lines and connection.execute(there).first() is not None:
+                put_story(connection, job_id, lines)
 
         self._database.write(work)
 
@@ -95,6 +91,16 @@ class RecordQueries(Queries):
         while count := self._database.write(lambda connection: _prune_some(connection, before)):
             pruned += count
         return pruned
+
+
+def put_story(connection: Connection, job_id: str, lines: Sequence[LogLine]) -> None:
+    """Append to the story of a job that is there, within a transaction."""
+    rows = [
+        {"job_id": job_id, "trial_index": line.trial_index, "at": line.at, "message": plain(line.message)}
+        for line in lines
+    ]
+    if rows:
+        connection.execute(insert(log_lines), rows)
 
 
 def _prune_some(connection: Connection, before: float) -> int:

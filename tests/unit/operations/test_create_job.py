@@ -206,7 +206,7 @@ def change(path: str, value: Any) -> Callable[[Any], None]:
         (change("InputConfig.ContainerConfig.SupportedInstanceTypes", ["ml.c9.mega"]), "ml.c9.mega is not known"),
         (change("InputConfig.TrafficPattern", None), "Specify `TrafficPattern`"),
         (change("InputConfig.TrafficPattern.TrafficType", "STAIRS"), "Specify `Stairs`"),
-        (change("InputConfig.TrafficPattern.Phases.0.SpawnRate", None), "Specify `SpawnRate` in phase 1"),
+        (change("InputConfig.TrafficPattern.Phases.0.InitialNumberOfUsers", None), "`InitialNumberOfUsers` in phase 1"),
         (change("InputConfig.EndpointConfigurations.1", {}), "Specify `InstanceType` in EndpointConfiguration 2"),
         (
             change("InputConfig.JobDurationInSeconds", 200),

@@ -171,11 +171,12 @@ class JobContract:
         assert claim is not None
         assert not store.finish_job("id-j", JobStatus.COMPLETED, 7.0)
         store.finish_trial(claim.trial.id, 1, TrialStatus.COMPLETED, 8.0, result=a_result())
-        assert store.finish_job("id-j", JobStatus.FAILED, 9.0, "because")
-        assert not store.finish_job("id-j", JobStatus.COMPLETED, 10.0)
+        assert store.finish_job("id-j", JobStatus.FAILED, 9.0, "because", (), ["what was left", "FAILED: because"])
+        assert not store.finish_job("id-j", JobStatus.COMPLETED, 10.0, None, (), ["COMPLETED."])
         job = store.job(REGION, "j")
         assert (job.status, job.completed_at, job.failure_reason) == (JobStatus.FAILED, 9.0, "because")
         assert [trial.status for trial in store.trials("id-j")] == [TrialStatus.COMPLETED, TrialStatus.STOPPED]
+        assert store.log_lines("id-j") == (LogLine(9.0, "what was left"), LogLine(9.0, "FAILED: because"))
 
     def test_ended_jobs_are_told_from_a_time_on(self, store: Store) -> None:
         for number, name in enumerate(("first", "second", "open")):
