@@ -87,6 +87,8 @@ class Stream:
 
     def _arrive(self) -> None:
         """Send all that are due. Shortly before the next is, look again at once instead of sleeping."""
+        if not self._mean_gap_ns:
+            return  # it was called for before the arrivals ended
         recorder = self._recorder
         for _ in range(_BATCH):
             lag_ns = perf_counter_ns() - int(self._next_ns)
@@ -97,7 +99,7 @@ class Stream:
             self._admit(int(self._next_ns))
             self._next_ns += self._gap_ns()
         wake_ns = self._next_ns - self._early_ns
-        if self._mean_gap_ns and perf_counter_ns() >= wake_ns:
+        if perf_counter_ns() >= wake_ns:
             self._scene.loop.call_soon(self._arrive)
         else:
             self._alarm.set(int(wake_ns))

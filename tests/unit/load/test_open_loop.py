@@ -4,6 +4,7 @@ import asyncio
 import random
 import socket
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -13,6 +14,7 @@ from modeldyno.domain.traffic import Arrivals
 from modeldyno.load.process import ProcessGenerator
 from modeldyno.load.raw import FAILURES
 from modeldyno.load.raw_archive import write_archive
+from modeldyno.load.stream import Stream
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -209,6 +211,21 @@ async def test_what_is_not_answered_in_time_fails_waiting_or_sent(serve, target)
             target(url, timeout_seconds=0.3, max_connections=2), 100, lambda w: failures(w)["timeout"] >= 10
         )
     assert set(failures(windows)) == {"timeout"}
+
+
+async def test_arrivals_end_when_they_are_ended_also_while_the_sender_is_late():
+    lost = []
+    recorder = SimpleNamespace(offered=0, send_lag_ns=0, backlog=0, lose=lambda kind, at: lost.append(kind))
+    stream = Stream(SimpleNamespace(loop=asyncio.get_running_loop(), recorder=recorder), 1, 0)
+    stream.want(1e8, Arrivals.POISSON, redraw=False)  # far more than can be sent: it is late all the time
+    while recorder.offered < 1000:
+        await asyncio.sleep(0)
+    stream.end(give_up=True)
+    offered = recorder.offered
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert recorder.offered == offered
+    assert stream.in_flight == 0
 
 
 async def test_nobody_listening_fails_each_arrival_as_refused(target):
