@@ -6,13 +6,14 @@ STAMP := .venv/.installed
 # Tests that may run beside others; the rest measure, or hold a host to its limits.
 BESIDE_OTHERS := tests/unit tests/properties tests/docs tests/conformance \
 	tests/contracts/test_store.py tests/contracts/test_objects.py tests/contracts/test_buckets.py \
-	tests/e2e/test_endpoints.py tests/e2e/test_shadows.py tests/e2e/test_random_kills.py
+	tests/e2e/test_endpoints.py tests/e2e/test_shadows.py tests/e2e/test_random_kills.py tests/e2e/test_metrics.py \
+	tests/e2e/test_up.py tests/clients/test_aws_cli.py
 
-# Of the flows with AWS's own clients, those that a test run has time for; `make test-clients` has all.
-SMOKE_CLIENTS := aws-cli sdk-v2
-SMOKE_FLOWS := tests/clients/test_aws_cli.py tests/clients/test_sdk_v2.py
+# What a test run of a quarter of an hour has no time for; `make test-more` runs it.
+LONGER := tests/contracts/test_compiling.py tests/e2e/test_compiled.py tests/e2e/test_existing_endpoints.py \
+	tests/e2e/test_serverless.py
 
-.PHONY: setup demo demo-shadow test test-clients clients check bench test-cgroup test-frameworks requirements clean
+.PHONY: setup demo demo-shadow test test-more test-clients clients check bench test-cgroup test-frameworks requirements clean
 
 setup: $(STAMP)
 
@@ -29,9 +30,12 @@ demo-shadow: setup
 	$(BIN)/dyno demo --shadow
 
 test: setup
-	$(BIN)/python -m tests.clients.environments $(SMOKE_CLIENTS)
+	$(BIN)/python -m tests.clients.environments aws-cli
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(BESIDE_OTHERS)
-	$(BIN)/python -m pytest tests/contracts tests/e2e $(SMOKE_FLOWS) $(BESIDE_OTHERS:%=--ignore=%)
+	$(BIN)/python -m pytest tests/contracts tests/e2e $(LONGER:%=--ignore=%) $(BESIDE_OTHERS:%=--ignore=%)
+
+test-more: setup
+	$(BIN)/python -m pytest $(LONGER)
 
 clients: setup
 	$(BIN)/python -m tests.clients.environments

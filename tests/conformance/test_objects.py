@@ -18,7 +18,8 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from tests.conformance.conftest import Front
+from modeldyno.settings import SecuritySetting, Settings
+from tests.conformance.conftest import Front, running
 
 MIB = 1024**2
 _names = itertools.count(1)
@@ -288,6 +289,31 @@ def test_encryption_without_a_named_key_is_taken_and_not_claimed(s3: Any, bucket
     copied = s3.copy_object(**asked | {"Key": "copy"}, CopySource=f"{bucket}/k")
     assert "ServerSideEncryption" not in copied
     assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() == b"x"
+
+
+def test_a_named_key_passes_where_a_setting_says_so(tmp_path: Path) -> None:
+    settings = Settings(data_dir=str(tmp_path), security=SecuritySetting(accept_unenforced=True))
+    session = boto3.session.Session("any", "any", region_name="us-east-1")
+    with running(settings) as lenient:
+        s3 = session.client("s3", endpoint_url=lenient.url)
+        s3.create_bucket(Bucket="bucket")
+        told = s3.put_object(
+            Bucket="bucket",
+            Key="k",
+            Body=b"x",
+            ServerSideEncryption="aws:kms",
+            SSEKMSKeyId="key",
+            BucketKeyEnabled=True,
+        )
+        assert "ServerSideEncryption" not in told
+        with pytest.raises(ClientError, match="SSECustomer"):
+            s3.put_object(Bucket="bucket", Key="k", Body=b"x", SSECustomerKey="0" * 32, SSECustomerAlgorithm="AES256")
+        s3.close()
+
+
+def test_a_named_key_is_refused_with_the_setting_that_lets_it_pass(s3: Any, bucket: str) -> None:
+    with pytest.raises(ClientError, match=r"SSEKMSKeyId of PutObject is not done here \(accept_unenforced = true"):
+        s3.put_object(Bucket=bucket, Key="k", Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId="key")
 
 
 @pytest.mark.parametrize("key", ["a//b", "../up", "a/../b", "/a", "folder/", "x" * 1025, "a/" + "x" * 300])

@@ -175,11 +175,12 @@ def test_a_variant_is_scaled_out_by_the_metrics_of_its_last_minutes(service: Hos
     finally:
         store.close()
 
-    def instances() -> tuple[int, int]:
-        (variant,) = service.client.describe_endpoint(EndpointName="s")["ProductionVariants"]
-        return variant["DesiredInstanceCount"], variant["CurrentInstanceCount"]
+    def state() -> tuple[str, int, int]:
+        endpoint = service.client.describe_endpoint(EndpointName="s")
+        (variant,) = endpoint["ProductionVariants"]
+        return endpoint["EndpointStatus"], variant["DesiredInstanceCount"], variant["CurrentInstanceCount"]
 
-    until(lambda: instances() == (2, 2), 60)
+    until(lambda: state() == ("InService", 2, 2), 60)
     assert service.invoke("s")["ResponseMetadata"]["HTTPStatusCode"] == 200
     scaling.deregister_scalable_target(**of)
     service.gone("s")

@@ -25,7 +25,7 @@ OPERATIONS = [(api, name) for api, table in OPERATIONS_OF.items() for name in ta
 JSON_ONLY, FORM_ONLY = (Protocol.JSON,), (Protocol.QUERY,)
 SPOKEN = {Api.STS: FORM_ONLY, Api.IAM: FORM_ONLY, Api.METRICS: tuple(Protocol)}
 many = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
 

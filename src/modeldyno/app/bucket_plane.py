@@ -19,4 +19,5 @@ def bucket_plane(dyno: Dyno, gate: Gate) -> Door | Closed:
         )
     folders = Folders(dyno.places.objects)
     folders.tidy()
-    return Door(folders, gate, dyno.settings.account)
+    unenforced = dyno.settings.security.accept_unenforced
+    return Door(folders, gate, dyno.settings.account, unenforced=unenforced)

@@ -43,12 +43,14 @@ _log = logging.getLogger(__name__)
 
 
 class Door:
-    """Objects over `store`, for whom `gate` lets in. `account`: whose the buckets are."""
+    """Objects over `store`, for whom `gate` lets in. `account`: whose the buckets are; `unenforced`: requests to
+    encrypt with a named key pass, without effect."""
 
-    def __init__(self, store: BucketStore, gate: Gate, account: str) -> None:
+    def __init__(self, store: BucketStore, gate: Gate, account: str, *, unenforced: bool = False) -> None:
         self._store = store
         self._gate = gate
         self._account = account
+        self._unenforced = unenforced
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """ASGI 3, HTTP."""
@@ -75,7 +77,7 @@ class Door:
         params = read_request(Api.S3, operation, head, document)
         region = region_of(scope_of(head.headers, exchange.query))
         validate_input(operation, params, api=Api.S3, extra_enum_values={"BucketLocationConstraint": (region,)})
-        check_members(operation, params, self._account)
+        check_members(operation, params, self._account, unenforced=self._unenforced)
         reply = await TABLE[operation].handler(Asked(params, head.headers, region, body, self._store))
         await exchange.answer(operation, reply)
 

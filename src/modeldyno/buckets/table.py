@@ -112,14 +112,23 @@ _VALUES: Mapping[str, tuple[Collection[str], Refused]] = {
 }
 
 
-def check_members(operation: str, params: Mapping[str, Any], account: str) -> None:
-    """
+# What asks for protection that there is not (ADR 0022).
+_PROTECTION = frozenset({"SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled"})
+
+
+def check_members(operation: str, params: Mapping[str, Any], account: str, *, unenforced: bool) -> None:
+    """`unenforced`: a named key passes, without effect.
+
     Raises:
         Refused: a member, or a value of one, that would have no effect.
     """
     for name in params:
-        if name not in TABLE[operation].members:
-            raise refused(501, "NotImplemented", f"{name} of {operation} is not done here.")
+        if name in TABLE[operation].members or (unenforced and name in _PROTECTION):
+            continue
+        way_out = ""
+        if name in _PROTECTION:
+            way_out = " (accept_unenforced = true under [security] in dyno.toml accepts it, without effect)"
+        raise refused(501, "NotImplemented", f"{name} of {operation} is not done here{way_out}.")
     for name, (allowed, refusal) in _VALUES.items():
         if params.get(name) not in (None, *allowed):
             raise refusal
