@@ -23,7 +23,7 @@ from modeldyno.buckets.refusals import refused
 from modeldyno.ports.buckets import Sink
 from modeldyno.wire.signature import Identity
 
-_BUFFER_BYTES = 512 * 1024
+_BUFFER_BYTES = 256 * 1024
 IDLE_SECONDS = 60.0
 """Chosen: how long a caller may send nothing."""
 

@@ -37,7 +37,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _DOCUMENT_BYTES = 2 * 1024**2
 """**Source:** S3 API reference, DeleteObjects: the document of a thousand keys fits."""
-_SEND_BYTES = 1024**2
+_SEND_BYTES = 512 * 1024
 _XML = {"content-type": "application/xml"}
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_AHEAD_BYTES = 256 * 1024
+_AHEAD_BYTES = 128 * 1024
 
 
 class _OneWrite:
