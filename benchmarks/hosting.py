@@ -7,11 +7,8 @@ and wrk.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
-import shutil
 import signal
 import statistics
 import subprocess
@@ -29,7 +26,7 @@ import psutil
 from benchmarks.front import KEY
 from benchmarks.journal import Journal, Run
 from benchmarks.peers import nginx, proxy, wrk
-from benchmarks.summary import machine, medians, over
+from benchmarks.summary import medians, over, run_rows
 from benchmarks.truth import payloads, truth_server
 from modeldyno.domain.measurement import Window, merged_latency
 from modeldyno.load.process import ProcessGenerator
@@ -309,25 +306,6 @@ ROWS: dict[str, Callable[[Journal, bool], dict[str, Any]]] = {
 }
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}; default: all")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs: two minutes instead of twenty")
-    parser.add_argument("--resume", type=Path, help="a file that keeps finished runs")
-    arguments = parser.parse_args(given)
-    if unknown := set(arguments.rows) - set(ROWS):
-        parser.error(f"there is no row {min(unknown)}; there are {', '.join(ROWS)}")
-    missing = [name for name in ("nginx", "wrk", "taskset") if shutil.which(name) is None]
-    if missing or len(os.sched_getaffinity(0)) < 2:
-        parser.error(f"needs two cores and {', '.join(missing) or 'nothing else'}")
-    journal = Journal(arguments.resume)
-    began = time.monotonic()
-    results = {name: ROWS[name](journal, arguments.quick) for name in arguments.rows or ROWS}
-    seconds = round(time.monotonic() - began)
-    print(
-        json.dumps({"machine": machine(), "quick": arguments.quick, "seconds": seconds, "results": results}, indent=2)
-    )
-
-
 if __name__ == "__main__":
-    main()
+    words = (__doc__ or "").splitlines()[0]
+    run_rows("benchmarks.hosting", words, ROWS, resumable=True, needs=("nginx", "wrk", "taskset"))
