@@ -191,6 +191,7 @@ async def test_trials_that_a_crash_kept_from_being_added_are_added_by_the_next_w
 
 
 async def test_a_compilation_whose_worker_is_dead_is_taken_over_when_its_lease_is_over(world: World) -> None:
+    world.lease_seconds = 60.0
     world.compiler.meanwhile = lambda: asyncio.sleep(3600)
     submit(world, "one")
     async with world.worker("w1"):

@@ -213,6 +213,7 @@ async def test_a_worker_that_cannot_renew_its_leases_ends_its_own_servers_in_tim
 
 
 async def fenced(world: World) -> None:
+    world.lease_seconds = 60.0
     store = Cut(world.store, "heartbeat")
     world.submit(environment={"BEHAVIOUR": "silent"})
     async with world.worker(store=store):

@@ -70,6 +70,7 @@ class World:
     notes: list[str] = field(default_factory=list)
     published: list[str] = field(default_factory=list)
     disk_full: bool = False
+    lease_seconds: float = 1000.0  # 20 s of the machine's: no delay of a busy one ends a lease
     compiler: FakeCompiler = field(default_factory=FakeCompiler)
     backend: FakeBackend = field(init=False)
 
@@ -109,7 +110,7 @@ class World:
             is_published=lambda job: job.name in self.published,
             prune_files=lambda before: None,
             note=self.notes.append,
-            options=Options(lease_seconds=60.0, poll_seconds=0.01),
+            options=Options(lease_seconds=self.lease_seconds, poll_seconds=0.01),
         )
 
     def publish(self, job: Job) -> None:
