@@ -24,6 +24,7 @@ from botocore.awsrequest import AWSResponse
 from msgspec import to_builtins
 
 from benchmarks.client import drive
+from benchmarks.discard import discarding
 from benchmarks.front import NAME
 from benchmarks.hosting import cores, front
 from benchmarks.peers import nginx
@@ -142,31 +143,31 @@ def _random_file(path: Path, mebibytes: int) -> Path:
 
 
 def upload(quick: bool) -> dict[str, Any]:
-    """One object up through the S3 door, at once and in parts, beside ``dd conv=fdatasync`` to the same disk."""
-    import boto3
+    """One object up through the S3 door beside ``dd conv=fdatasync`` to the same disk: with curl and a presigned URL at
+    once, with boto3 at once and in parts; and with boto3 to a server that drops everything: what its client can do.
 
+    Nothing is held to one core: dd is not either.
+    """
     mebibytes = 128 if quick else 1024
-    with tempfile.TemporaryDirectory(dir=".") as folder:
+    with tempfile.TemporaryDirectory(dir=".") as folder, discarding() as drain:
         source = _random_file(Path(folder) / "source", mebibytes)
-        with dyno_up(Path(folder) / "data", cores()[0]) as service:
-            session = boto3.session.Session(*_ANY, region_name="us-east-1")
-            s3 = session.client("s3", endpoint_url=f"http://127.0.0.1:{service.port}")
-            s3.create_bucket(Bucket="bench")
+        with dyno_up(Path(folder) / "data") as service:
+            door, nothing = (_s3(port) for port in (service.port, drain))
+            door.create_bucket(Bucket="bench")
             front_process = processes_of(service.process_id)["front"]
+            dd = ["dd", f"if={source}", f"of={folder}/dd", "bs=4M", "conv=fdatasync"]
+            url = door.generate_presigned_url("put_object", Params={"Bucket": "bench", "Key": "curl"})
+            curl = ["curl", "--silent", "--fail", "--output", "/dev/null", "--upload-file", str(source), url]
+            works: dict[str, Callable[[], object]] = {
+                "dd": lambda: subprocess.run(dd, check=True, stderr=subprocess.DEVNULL),
+                "curl": lambda: subprocess.run(curl, check=True),
+                "put": lambda: _put(door, source),
+                "parts": lambda: door.upload_file(str(source), "bench", "parts"),
+                "put_dropped": lambda: _put(nothing, source),
+                "parts_dropped": lambda: nothing.upload_file(str(source), "bench", "parts"),
+            }
 
-            def put() -> None:
-                with source.open("rb") as file:
-                    s3.put_object(Bucket="bench", Key="put", Body=file)
-
-            def in_parts() -> None:
-                s3.upload_file(str(source), "bench", "parts")
-
-            def dd() -> None:
-                target = f"of={folder}/dd"
-                command = ["dd", f"if={source}", target, "bs=4M", "conv=fdatasync"]
-                subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-
-            def timed(work: Callable[[], None]) -> Callable[[], dict[str, float]]:
+            def timed(work: Callable[[], object]) -> Callable[[], dict[str, float]]:
                 def measure() -> dict[str, float]:
                     os.sync()
                     began = time.perf_counter()
@@ -175,19 +176,30 @@ def upload(quick: bool) -> dict[str, Any]:
 
                 return measure
 
-            measures = {"dd": timed(dd), "put": timed(put), "parts": timed(in_parts)}
-            rows = repeated(measures, 3 if quick else 5)
+            rows = repeated({name: timed(work) for name, work in works.items()}, 3 if quick else 5)
             peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{front_process}/status").read_text())
-            s3.close()
+            for client in (door, nothing):
+                client.close()
     assert peak is not None
     return {
         "must": "at least 0.5 of dd; the front's memory under 100 MB",
         "mebibytes": mebibytes,
-        "put_over_dd": over(rows["put"], rows["dd"], "mib_per_second"),
-        "parts_over_dd": over(rows["parts"], rows["dd"], "mib_per_second"),
+        **{f"{name}_over_dd": over(rows[name], rows["dd"], "mib_per_second") for name in works if name != "dd"},
         "front_peak_mb": round(int(peak[1]) * 1024 / 1e6, 1),
         "rows": rows,
     }
+
+
+def _s3(port: int) -> Any:
+    import boto3
+
+    session = boto3.session.Session(*_ANY, region_name="us-east-1")
+    return session.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+
+
+def _put(s3: Any, source: Path) -> None:
+    with source.open("rb") as file:
+        s3.put_object(Bucket="bench", Key="put", Body=file)
 
 
 ROWS: dict[str, Callable[[bool], dict[str, Any]]] = {

@@ -13,6 +13,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+import uvloop
 from botocore.config import Config
 
 from modeldyno.app.compose import Dyno, open_dyno
@@ -55,7 +56,7 @@ def running(settings: Settings, *keys: AccessKey) -> Iterator[Front]:
         async with opened(dyno, exposed=False) as app:
             await serve(app, listener, ready.set, stop, dyno.settings.tls)
 
-    thread = threading.Thread(target=lambda: asyncio.run(body()))
+    thread = threading.Thread(target=lambda: uvloop.run(body()))
     thread.start()
     assert ready.wait(30)
     try:

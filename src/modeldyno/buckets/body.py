@@ -1,8 +1,9 @@
 """The body of an upload: unwrapped from aws-chunked, held against what the request says of it, and written as it comes.
 
 1. Bytes are gathered to buffers and handed to a thread, which hashes and writes them; one buffer is on its way there
-   while the next is gathered, so memory stays at a few of them.
-2. Digests: the entity tag (MD5 of an object; of a part a CRC, which costs a hundredth), what X-Amz-Content-Sha256 and
+   while the next is gathered, so memory stays at a few of them. A large body is taken from the server and read by
+   threads, where that can be (`direct`).
+2. Digests: the entity tag (MD5 of an object; of a part another, which costs less), what X-Amz-Content-Sha256 and
    Content-MD5 say, and the checksums that the request names in a header or, of aws-chunked, in a trailer.
 
 **Source:** S3 API reference, *Checking object integrity*.
@@ -12,13 +13,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from modeldyno.buckets.checksums import ALGORITHMS, CHECKSUM_HEADER, Data, Hash, checksum, shown_tag, tagged
 from modeldyno.buckets.chunked import unwrapped
+from modeldyno.buckets.direct import LEAST_BYTES, Take, TakenBody, drain
 from modeldyno.buckets.refusals import refused
 from modeldyno.ports.buckets import Sink
 from modeldyno.wire.signature import Identity
@@ -34,81 +38,6 @@ class CallerGone(Exception):
     """Nobody is left to answer."""
 
 
-class Hash(Protocol):
-    """What sums bytes up."""
-
-    def update(self, data: bytes | bytearray, /) -> None:
-        """Take more in."""
-        ...
-
-    def digest(self) -> bytes:
-        """The sum."""
-        ...
-
-
-class _Crc:
-    """A cyclic redundancy check as a hash."""
-
-    def __init__(self, function: Callable[[bytes | bytearray, int], int], size: int) -> None:
-        self._function = function
-        self._size = size
-        self._value = 0
-
-    def update(self, data: bytes | bytearray, /) -> None:
-        """Take more in."""
-        self._value = self._function(data, self._value)
-
-    def digest(self) -> bytes:
-        """Most significant byte first."""
-        return self._value.to_bytes(self._size, "big")
-
-
-def checksum(algorithm: str) -> Hash:
-    """Of ``crc32``, ``crc32c``, ``crc64nvme``, ``sha1`` or ``sha256``. Raises KeyError for others."""
-    return _CHECKSUMS[algorithm]()
-
-
-def _crc32() -> Hash:
-    import zlib
-
-    return _Crc(zlib.crc32, 4)
-
-
-def _crc32c() -> Hash:
-    from awscrt import checksums
-
-    return _Crc(checksums.crc32c, 4)
-
-
-def _crc64nvme() -> Hash:
-    from awscrt import checksums
-
-    return _Crc(checksums.crc64nvme, 8)
-
-
-_CHECKSUMS: dict[str, Callable[[], Hash]] = {
-    "crc32": _crc32,
-    "crc32c": _crc32c,
-    "crc64nvme": _crc64nvme,
-    "sha1": hashlib.sha1,
-    "sha256": hashlib.sha256,
-}
-
-
-def tagged(*, part: bool) -> Hash:
-    """What an entity tag is made of: MD5, as clients expect of an object; of a part they expect nothing."""
-    return checksum("crc64nvme") if part else hashlib.md5(usedforsecurity=False)
-
-
-def shown_tag(tag: Hash, size: int, *, part: bool) -> str:
-    """The tag; that of a part does not look like an MD5, so nobody holds it against one."""
-    return f"{tag.digest().hex()}-{size:x}" if part else tag.digest().hex()
-
-
-CHECKSUM_HEADER = "x-amz-checksum-"
-ALGORITHMS = frozenset(_CHECKSUMS)
-
-
 @dataclass(frozen=True, slots=True)
 class Received:
     """What came: its bytes, its tag, and the checksums that were asked for or said, in base64."""
@@ -119,10 +48,14 @@ class Received:
 
 
 class Body:
-    """One request's body. `headers` in lower case; `identity`: who signed, None where nobody needs to."""
+    """One request's body. `headers` in lower case; `identity`: who signed, None where nobody needs to; `take`: how it
+    is taken from the server, where that can be."""
 
-    def __init__(self, receive: Receive, headers: Mapping[str, str], identity: Identity | None) -> None:
+    def __init__(
+        self, receive: Receive, headers: Mapping[str, str], identity: Identity | None, take: Take | None = None
+    ) -> None:
         self._receive = receive
+        self._take = take
         self._headers = headers
         self._payload = headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
         self._identity = identity
@@ -154,8 +87,8 @@ class Body:
         said = {name.removeprefix(CHECKSUM_HEADER): value for name, value in self._headers.items() if _is_said(name)}
         names = {*said, *self._trailing(), *((algorithm,) if algorithm else ())}
         sums = {name: checksum(name) for name in names}
-        tag, md5, sha256 = tagged(part=part), hashlib.md5(usedforsecurity=False), hashlib.sha256()
-        hashes: list[Hash] = [tag, *sums.values()]
+        tag, md5, sha256 = tagged(sums, part=part), hashlib.md5(usedforsecurity=False), hashlib.sha256()
+        hashes: list[Hash] = list({tag, *sums.values()})
         if "content-md5" in self._headers:
             hashes.append(md5)
         if len(self._payload) == 64:
@@ -180,7 +113,14 @@ class Body:
                 buffer += data
                 size += len(data)
                 self._check_length(size, whole=False)
-                if len(buffer) >= _BUFFER_BYTES:
+                if (self.length or 0) - size >= LEAST_BYTES and (taken := self._taken()) is not None:
+                    if writing is not None:
+                        await writing
+                    await asyncio.to_thread(_take, sink, hashes, buffer)
+                    buffer = bytearray()
+                    with _told_when_idle():
+                        size += await drain(taken, (self.length or 0) - size, sink, hashes, IDLE_SECONDS)
+                elif len(buffer) >= _BUFFER_BYTES:
                     if writing is not None:
                         await writing
                     writing = asyncio.create_task(asyncio.to_thread(_take, sink, hashes, buffer))
@@ -192,6 +132,10 @@ class Body:
         finally:
             if writing is not None and not writing.done():
                 await asyncio.gather(writing, return_exceptions=True)
+
+    def _taken(self) -> TakenBody | None:
+        take, self._take = self._take, None
+        return None if take is None or self.chunked else take()
 
     # --- what the request says ---
 
@@ -226,12 +170,9 @@ class Body:
 
     async def _raw(self) -> AsyncIterator[bytes]:
         while True:
-            try:
+            with _told_when_idle():
                 async with asyncio.timeout(IDLE_SECONDS):
                     message = await self._receive()
-            except TimeoutError:
-                text = "Your socket connection to the server was not read from or written to within the timeout period."
-                raise refused(400, "RequestTimeout", text) from None
             if message["type"] == "http.disconnect":
                 raise CallerGone
             if data := message.get("body", b""):
@@ -241,6 +182,15 @@ class Body:
 
     def _content(self) -> AsyncIterator[bytes]:
         return unwrapped(self._raw(), self._payload, self._identity, self._trailers) if self.chunked else self._raw()
+
+
+@contextlib.contextmanager
+def _told_when_idle() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        text = "Your socket connection to the server was not read from or written to within the timeout period."
+        raise refused(400, "RequestTimeout", text) from None
 
 
 def _is_said(name: str) -> bool:
@@ -259,7 +209,7 @@ class _Memory:
         self.data = bytearray()
         self._most = most
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, data: Data) -> None:
         self.data += data
         if len(self.data) > self._most:
             raise refused(400, "EntityTooLarge", f"The body is over the limit of {self._most} bytes.")
@@ -268,7 +218,7 @@ class _Memory:
         """Nothing is left anyway."""
 
 
-def _take(sink: Sink, hashes: list[Hash], data: bytes | bytearray) -> None:
+def _take(sink: Sink, hashes: list[Hash], data: Data) -> None:
     for one in hashes:
         one.update(data)
     sink.write(data)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from modeldyno.buckets.body import Body, CallerGone, Receive
+from modeldyno.buckets.direct import taker
 from modeldyno.buckets.exchange import Asked, Reply, Span
 from modeldyno.buckets.listings import NAMESPACE
 from modeldyno.buckets.refusals import Refused, of_access, of_failure, refused
@@ -72,7 +73,7 @@ class Door:
             raise refused(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
         if operation not in TABLE:
             raise refused(501, "NotImplemented", f"{operation} is not there. There are: {', '.join(TABLE)}.")
-        body = Body(exchange.receive, head.headers, identity)
+        body = Body(exchange.receive, head.headers, identity, exchange.take)
         document = await body.whole(_DOCUMENT_BYTES) if TABLE[operation].reads else b""
         params = read_request(Api.S3, operation, head, document)
         region = region_of(scope_of(head.headers, exchange.query))
@@ -126,6 +127,7 @@ class _Exchange:
         self.origin = next((value for name, value in self.headers if name == "origin"), None)
         self.request_id = uuid.uuid4().hex.upper()
         self.begun = False
+        self.take = taker(scope)
         self._unasked = any(name == "expect" for name, _ in self.headers)
         self._receive = receive
         self._send = send

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from modeldyno.buckets.body import ALGORITHMS, Body
+from modeldyno.buckets.body import Body
+from modeldyno.buckets.checksums import ALGORITHMS
 from modeldyno.buckets.refusals import refused
 from modeldyno.ports.buckets import BucketStore, ObjectFacts
 

@@ -7,7 +7,7 @@ import base64
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
-from modeldyno.buckets.body import Hash, checksum, shown_tag, tagged
+from modeldyno.buckets.checksums import Hash, checksum, shown_tag, tagged
 from modeldyno.buckets.conditions import NotModified, check, span
 from modeldyno.buckets.exchange import Asked, Reply, Span, checksum_members, kept_headers, quoted, stored
 from modeldyno.buckets.refusals import refused
@@ -216,8 +216,8 @@ def poured(
 ) -> tuple[str, dict[str, str]]:
     """Write a stretch of a file to a sink; its entity tag, and its checksums of those names, in base64."""
     sums = {name: checksum(name) for name in names}
-    tag = tagged(part=part)
-    hashes: list[Hash] = [tag, *sums.values()]
+    tag = tagged(sums, part=part)
+    hashes: list[Hash] = list({tag, *sums.values()})
     file.seek(start)
     left = size
     while left:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from modeldyno.buckets.body import checksum
+from modeldyno.buckets.checksums import checksum
 from modeldyno.buckets.conditions import source_span
 from modeldyno.buckets.exchange import Asked, Reply, checksum_members, kept_headers, quoted, said_checksums, stored
 from modeldyno.buckets.refusals import refused

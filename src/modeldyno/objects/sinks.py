@@ -26,7 +26,7 @@ class FileSink:
     def _opened(self) -> BinaryIO:
         return self.path.open("xb", buffering=0)
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append."""
         with told():
             view = memoryview(data)
@@ -75,7 +75,7 @@ class PlacedSink(FileSink):
         self._room = size
         self._file.seek(offset)
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append, never beyond the place."""
         self._room -= len(data)
         if self._room < 0:

@@ -94,7 +94,7 @@ class Upload:
 class Sink(Protocol):
     """Where the bytes of one object or part go before it is there."""
 
-    def write(self, data: bytes | bytearray) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append. Raises `OutOfRoom`."""
         ...
 

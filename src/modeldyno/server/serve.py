@@ -9,59 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_AHEAD_BYTES = 128 * 1024
-
-
-class _OneWrite:
-    """A transport that holds what is written until more is, or until the loop goes on: the head of an answer and its
-    body, which uvicorn writes one after the other, become one system call."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._held = b""
-        self.is_closing = transport.is_closing
-        self.get_extra_info = transport.get_extra_info
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
-        self.set_protocol = transport.set_protocol
-        self.abort = transport.abort
-
-    def write(self, data: bytes) -> None:
-        """Hold it, or send it with what is held."""
-        if self._held:
-            data, self._held = self._held + data, b""
-            self._transport.write(data)
-        elif data:
-            self._held = data
-            self._loop.call_soon(self._flush)
-
-    def close(self) -> None:
-        """Send what is held, then close."""
-        self._flush()
-        self._transport.close()
-
-    def _flush(self) -> None:
-        if self._held:
-            data, self._held = self._held, b""
-            self._transport.write(data)
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's own, on such a transport; a body is read so far ahead that large ones need few turns."""
-
-    def on_body(self, body: bytes) -> None:
-        if self.cycle.response_complete:
-            return
-        self.cycle.body += body
-        if len(self.cycle.body) > _AHEAD_BYTES:
-            self.flow.pause_reading()
-        self.cycle.message_event.set()
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(_OneWrite(transport, self.loop))  # type: ignore[arg-type]
+from modeldyno.server.protocol import Protocol
 
 
 class _Server(uvicorn.Server):
@@ -98,7 +47,7 @@ async def serve(
     """
     config = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=Protocol,
         ws="none",
         interface="asgi3",
         lifespan="on",
