@@ -105,7 +105,8 @@ class Invoker:
             if body is None:
                 return  # the caller has gone
             if self._gate.required:
-                await admit(self._gate, scope, body)
+                identity = await admit(self._gate, scope, body)
+                invocation.region = identity.scope.region if identity is not None else invocation.region
             target = await self._find(invocation)
         except Refused as refusal:
             await _send_refusal(send, refusal, request_id)

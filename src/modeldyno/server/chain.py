@@ -237,7 +237,7 @@ class App:
         api, protocol = api_of(exchange.headers, exchange.path), protocol_of(exchange.headers, exchange.path)
         try:
             identity = self._gate.admit_patiently(exchange.signed, exchange.body)
-            call = decode_call(exchange.headers, exchange.body, exchange.path)
+            call = decode_call(exchange.headers, exchange.body, exchange.path, exchange.signed.query)
             api = call.api
             check_service(identity, api)
             body, headers = encode_answer(call, self._dispatch(call), exchange.request_id)

@@ -12,6 +12,9 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _AHEAD_BYTES = 128 * 1024
+_HEAD_BYTES = 128 * 1024
+"""Chosen: what a request's line, headers or trailers may take beyond the piece that they begin in."""
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class _OneWrite:
@@ -50,9 +53,31 @@ class _OneWrite:
 
 
 class _Protocol(HttpToolsProtocol):
-    """uvicorn's own, on such a transport; a body is read so far ahead that large ones need few turns."""
+    """uvicorn's own, on such a transport; a body is read so far ahead that large ones need few turns, and headers
+    without end are not taken in."""
+
+    _unfinished_bytes = 0
+    _advanced = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take more in. What ends no head and brings no body is a head, which the parser holds whole."""
+        self._advanced = False
+        super().data_received(data)
+        self._unfinished_bytes = 0 if self._advanced else self._unfinished_bytes + len(data)
+        if self._unfinished_bytes > _HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        self._advanced = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._advanced = True
+        super().on_message_complete()
 
     def on_body(self, body: bytes) -> None:
+        self._advanced = True
         if self.cycle.response_complete:
             return
         self.cycle.body += body
