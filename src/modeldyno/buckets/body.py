@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from modeldyno.buckets.chunked import unwrapped
 from modeldyno.buckets.refusals import refused
 from modeldyno.ports.buckets import Sink
-from modeldyno.wire.signature import Identity
+from modeldyno.wire.signature import UNSIGNED_PAYLOAD, Identity
 
 _BUFFER_BYTES = 256 * 1024
 IDLE_SECONDS = 60.0
@@ -105,6 +105,11 @@ def shown_tag(tag: Hash, size: int, *, part: bool) -> str:
     return f"{tag.digest().hex()}-{size:x}" if part else tag.digest().hex()
 
 
+_CHUNKED = (
+    "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+)
 CHECKSUM_HEADER = "x-amz-checksum-"
 ALGORITHMS = frozenset(_CHECKSUMS)
 
@@ -124,7 +129,7 @@ class Body:
     def __init__(self, receive: Receive, headers: Mapping[str, str], identity: Identity | None) -> None:
         self._receive = receive
         self._headers = headers
-        self._payload = headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+        self._payload = headers.get("x-amz-content-sha256", UNSIGNED_PAYLOAD)
         self._identity = identity
         self._trailers: dict[str, str] = {}
 
@@ -137,7 +142,7 @@ class Body:
     def length(self) -> int | None:
         """The bytes of the content, where the request says them."""
         given = self._headers.get("x-amz-decoded-content-length" if self.chunked else "content-length", "")
-        return int(given) if given.isascii() and given.isdigit() else None
+        return int(given) if given.isascii() and given.isdigit() and len(given) < 20 else None
 
     async def whole(self, most: int) -> bytes:
         """A small body. Raises `Refused` where it is larger, or another than the request says."""
@@ -151,6 +156,8 @@ class Body:
         Raises:
             Refused: it is not what the request says. CallerGone. OutOfRoom.
         """
+        if self.chunked and self._payload not in _CHUNKED:
+            raise refused(501, "NotImplemented", f"A body of the kind {self._payload[:64]} is not taken.")
         said = {name.removeprefix(CHECKSUM_HEADER): value for name, value in self._headers.items() if _is_said(name)}
         names = {*said, *self._trailing(), *((algorithm,) if algorithm else ())}
         sums = {name: checksum(name) for name in names}
