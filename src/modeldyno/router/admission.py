@@ -13,11 +13,11 @@ from modeldyno.wire.decode import Protocol
 from modeldyno.wire.faults import access_fault
 from modeldyno.wire.gate import Gate, check_service
 from modeldyno.wire.service import Api
-from modeldyno.wire.signature import Identity, SignedRequest
+from modeldyno.wire.signature import SignedRequest
 
 
-async def admit(gate: Gate, scope: Mapping[str, Any], body: bytes) -> Identity | None:
-    """Who signed, when the request may go on; None where nobody needs to.
+async def admit(gate: Gate, scope: Mapping[str, Any], body: bytes) -> str | None:
+    """The region that the request was signed for, when it may go on; None where nobody needs to sign.
 
     Raises:
         Refused: it is not signed, or not well.
@@ -34,10 +34,10 @@ async def admit(gate: Gate, scope: Mapping[str, Any], body: bytes) -> Identity |
         raise refused(403, found.code, found.message) from None
 
 
-def _admitted(gate: Gate, scope: Mapping[str, Any], body: bytes) -> Identity | None:
+def _admitted(gate: Gate, scope: Mapping[str, Any], body: bytes) -> str | None:
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
     request = SignedRequest(scope["method"], path, query, headers)
     identity = gate.admit(request, lambda: hashlib.sha256(body).hexdigest())
     check_service(identity, Api.RUNTIME)
-    return identity
+    return identity.scope.region if identity is not None else None
