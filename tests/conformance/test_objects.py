@@ -357,3 +357,24 @@ def test_the_resource_interface_of_boto3_makes_and_finds_a_bucket(front: Front, 
     resource.Object("sagemaker-us-east-1-0", "dir/file").upload_file(str(tmp_path / "file"))
     assert [one.key for one in resource.Bucket("sagemaker-us-east-1-0").objects.filter(Prefix="dir")] == ["dir/file"]
     resource.meta.client.close()
+
+
+def test_a_bucket_may_be_called_as_a_path_of_the_service(s3: Any) -> None:
+    for name in ("endpoints", "health", "metrics"):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
+        s3.put_object(Bucket=name, Key="x/invocations", Body=b"hello")
+        assert s3.get_object(Bucket=name, Key="x/invocations")["Body"].read() == b"hello"
+        s3.delete_object(Bucket=name, Key="x/invocations")
+        s3.delete_bucket(Bucket=name)
+
+
+@pytest.mark.parametrize("value", ["a\r\nset-cookie: b=c", "\u20ac", "a\0"])
+def test_an_answer_has_no_header_that_its_caller_made_up(s3: Any, bucket: str, value: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"hello")
+    asked = {"Bucket": bucket, "Key": "k", "ResponseContentDisposition": value}
+    assert code_of(s3.get_object, **asked) == (400, "InvalidArgument")
+
+
+def test_a_page_of_no_uploads_is_empty(s3: Any, bucket: str) -> None:
+    s3.create_multipart_upload(Bucket=bucket, Key="k")
+    assert s3.list_multipart_uploads(Bucket=bucket, MaxUploads=0)["IsTruncated"]

@@ -15,6 +15,7 @@ import pytest
 
 from modeldyno.domain.errors import ObjectError
 from modeldyno.objects.folders import Folders
+from modeldyno.objects.sinks import FileSink
 from modeldyno.ports.buckets import (
     BucketNotEmpty,
     Changed,
@@ -337,7 +338,7 @@ def test_a_key_that_the_file_system_cannot_keep_is_refused(folders: Folders, key
         put(folders, key, b"x")
 
 
-@pytest.mark.parametrize("name", [".dyno", "..", "a/b", "", "-a", "a..b"])
+@pytest.mark.parametrize("name", [".dyno", "..", "bucket/b", "", "-a", "a..b"])
 def test_a_name_that_no_bucket_has_is_refused(folders: Folders, name: str) -> None:
     with pytest.raises(UnusableName):
         folders.make_bucket(name)
@@ -354,3 +355,76 @@ def test_a_bucket_with_something_in_it_is_kept(folders: Folders, root: Path) -> 
     with pytest.raises(NoSuchBucket):
         folders.list("bucket", "", "", "", 1)
     assert [name for name, _ in folders.buckets()] == []
+
+
+@pytest.mark.parametrize("prefix", ["/", "//", "/etc/", "../", "../other/", "a/../../other/", "./", "a//", "a\0/"])
+def test_no_prefix_leads_out_of_the_bucket(folders: Folders, root: Path, prefix: str) -> None:
+    folders.make_bucket("other")
+    (root / "other" / "secret").write_bytes(b"x")
+    put(folders, "a/b", b"x")
+    assert folders.list("bucket", prefix, "", "", 10).objects == []
+
+
+@pytest.mark.parametrize("prefix", ["x" * 300 + "/", "a/" * 3000])
+def test_a_prefix_that_no_key_can_have_is_that_of_none(folders: Folders, prefix: str) -> None:
+    assert folders.list("bucket", prefix, "", "", 10).objects == []
+
+
+@pytest.mark.parametrize("key", ["x" * 300, "a/" + "x" * 300, "loop/k"])
+def test_what_cannot_be_there_is_not_there(folders: Folders, root: Path, key: str) -> None:
+    (root / "bucket" / "loop").symlink_to("loop")
+    with pytest.raises(NoSuchObject):
+        folders.open("bucket", key)
+
+
+def test_a_refused_key_leaves_no_facts(folders: Folders, root: Path) -> None:
+    put(folders, "a/b", b"x")
+    for _ in range(3):
+        with pytest.raises(UnusableName):
+            put(folders, "a", b"x")
+    assert len([path for path in (root / ".dyno" / "facts").rglob("*") if path.is_file()]) == 1
+
+
+def test_a_bucket_that_is_removed_takes_its_uploads_along(folders: Folders, root: Path) -> None:
+    upload = folders.begin_upload("bucket", "k", {}, None, False)
+    send(folders, upload, 1, b"x")
+    folders.remove_bucket("bucket")
+    folders.make_bucket("bucket")
+    assert folders.uploads("bucket") == ()
+    assert not [path for path in (root / ".dyno" / "uploads").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("upload_id", ["a" * 300, "a" * 5000, "\u0663" * 60, "", "..", "a/b"])
+def test_an_id_that_no_upload_has_is_that_of_none(folders: Folders, upload_id: str) -> None:
+    with pytest.raises(NoSuchUpload):
+        folders.upload("bucket", "k", upload_id)
+
+
+def test_of_many_that_send_a_part_at_once_each_is_kept_whole(folders: Folders) -> None:
+    said = [b"%d" % number for number in range(8)]
+    for turn in range(10):
+        upload = folders.begin_upload("bucket", f"k{turn}", {}, None, False)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(send, [folders] * 8, [upload] * 8, [1] * 8, said))
+        complete(folders, upload, [1])
+        assert read(folders, f"k{turn}") in said
+
+
+def test_a_crash_before_the_end_of_a_complete_upload_is_told_as_its_end(folders: Folders, root: Path) -> None:
+    upload = folders.begin_upload("bucket", "k", {}, None, False)
+    send(folders, upload, 1, b"x" * 1024**2)
+    (root / ".dyno" / "uploads" / "bucket" / upload.id / "whole").unlink()  # it has become the object
+    with pytest.raises(NoSuchUpload):
+        complete(folders, upload)
+
+
+def test_no_part_has_a_place_beyond_the_largest_object(folders: Folders, root: Path) -> None:
+    upload = folders.begin_upload("bucket", "k", {}, None, False)
+    for number in (1, 10_000):
+        folders.part_sink("bucket", upload, number, 1024**3).discard()
+    folder = root / ".dyno" / "uploads" / "bucket" / upload.id
+    assert [path.name for path in folder.glob("stride-*")] == [f"stride-{1024**3}"]
+    assert not list(folder.glob("place-*"))
+    sink = folders.part_sink("bucket", upload, 10_000, 1024**3)
+    assert type(sink) is FileSink
+    sink.discard()

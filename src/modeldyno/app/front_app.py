@@ -35,8 +35,11 @@ async def opened(dyno: Dyno, *, exposed: bool) -> AsyncIterator[App]:
     keyring = Keyring(dyno.store, dyno.clock, exposed=exposed)
     keyring.look()
     gate = Gate(keyring, dyno.clock.now)
-    buckets = await asyncio.to_thread(bucket_plane, dyno, gate)
-    async with _background(keyring.run()), data_plane(dyno, gate) as (invoker, metrics):
+    async with (
+        _background(keyring.run()),
+        bucket_plane(dyno, gate) as buckets,
+        data_plane(dyno, gate) as (invoker, metrics),
+    ):
         yield make_app(dispatch, health, data_plane=invoker, metrics=metrics, buckets=buckets, gate=gate)
 
 

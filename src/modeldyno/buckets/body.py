@@ -25,7 +25,7 @@ from modeldyno.buckets.chunked import unwrapped
 from modeldyno.buckets.direct import LEAST_BYTES, Take, TakenBody, drain
 from modeldyno.buckets.refusals import refused
 from modeldyno.ports.buckets import Sink
-from modeldyno.wire.signature import Identity
+from modeldyno.wire.signature import UNSIGNED_PAYLOAD, Identity
 
 _BUFFER_BYTES = 256 * 1024
 IDLE_SECONDS = 60.0
@@ -36,6 +36,13 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 class CallerGone(Exception):
     """Nobody is left to answer."""
+
+
+_CHUNKED = (
+    "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+    "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ class Body:
         self._receive = receive
         self._take = take
         self._headers = headers
-        self._payload = headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+        self._payload = headers.get("x-amz-content-sha256", UNSIGNED_PAYLOAD)
         self._identity = identity
         self._trailers: dict[str, str] = {}
 
@@ -70,7 +77,7 @@ class Body:
     def length(self) -> int | None:
         """The bytes of the content, where the request says them."""
         given = self._headers.get("x-amz-decoded-content-length" if self.chunked else "content-length", "")
-        return int(given) if given.isascii() and given.isdigit() else None
+        return int(given) if given.isascii() and given.isdigit() and len(given) < 20 else None
 
     async def whole(self, most: int) -> bytes:
         """A small body. Raises `Refused` where it is larger, or another than the request says."""
@@ -84,6 +91,8 @@ class Body:
         Raises:
             Refused: it is not what the request says. CallerGone. OutOfRoom.
         """
+        if self.chunked and self._payload not in _CHUNKED:
+            raise refused(501, "NotImplemented", f"A body of the kind {self._payload[:64]} is not taken.")
         said = {name.removeprefix(CHECKSUM_HEADER): value for name, value in self._headers.items() if _is_said(name)}
         names = {*said, *self._trailing(), *((algorithm,) if algorithm else ())}
         sums = {name: checksum(name) for name in names}

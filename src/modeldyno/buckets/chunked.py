@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import AsyncIterator
 
 from modeldyno.buckets.refusals import Refused, refused
 from modeldyno.wire.signature import EMPTY_SHA256, Identity, sign
 
 _LINE_BYTES = 4096
+_SIZE = re.compile(rb"[0-9a-fA-F]{1,10}")
 
 
 async def unwrapped(
@@ -53,7 +55,11 @@ async def _read_trailers(source: _Source, trailers: dict[str, str]) -> tuple[byt
     """What is signed of the trailers, and their signature."""
     lines = bytearray()
     signature = ""
+    size = 0
     while line := await source.line(at_end=True):
+        size += len(line)
+        if size > _LINE_BYTES:
+            raise _malformed()
         name, _, value = line.partition(b":")
         word = name.strip().lower().decode("latin-1")
         if word == "x-amz-trailer-signature":
@@ -93,11 +99,11 @@ class _Source:
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
-        self._held = b""
+        self._held = bytearray()  # which gives its beginning away without moving the rest
 
     async def line(self, *, at_end: bool = False) -> bytes:
         """Up to the next line end. `at_end`: the end of all is one."""
-        while b"\r\n" not in self._held:
+        while (end := self._held.find(b"\r\n", 0, _LINE_BYTES + 2)) < 0:
             if len(self._held) > _LINE_BYTES:
                 raise _malformed()
             more = await anext(self._chunks, None)
@@ -106,7 +112,8 @@ class _Source:
                     return b""
                 raise _malformed()
             self._held += more
-        line, _, self._held = self._held.partition(b"\r\n")
+        line = bytes(self._held[:end])
+        del self._held[: end + 2]
         return line
 
     async def some(self, most: int) -> bytes:
@@ -115,20 +122,19 @@ class _Source:
             more = await anext(self._chunks, None)
             if more is None:
                 raise refused(400, "IncompleteBody", "The body ended within a chunk.")
-            self._held = more
-        data, self._held = self._held[:most], self._held[most:]
+            if len(more) <= most:
+                return more
+            self._held += more
+        data = bytes(memoryview(self._held)[:most])
+        del self._held[:most]
         return data
 
 
 def _chunk_head(line: bytes) -> tuple[int, str]:
     size, _, rest = line.partition(b";")
-    try:
-        number = int(size, 16)
-    except ValueError:
-        raise _malformed() from None
-    if not 0 <= number < 2**40:
+    if not _SIZE.fullmatch(size.strip()):
         raise _malformed()
-    return number, rest.partition(b"chunk-signature=")[2].strip().decode("latin-1")
+    return int(size, 16), rest.partition(b"chunk-signature=")[2].strip().decode("latin-1")
 
 
 def _malformed() -> Refused:

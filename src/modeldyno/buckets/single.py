@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
@@ -17,6 +18,8 @@ from modeldyno.ports.buckets import BucketStore, ObjectFacts, Sink
 _LARGEST = 5 * 1024**3
 """**Source:** S3 user guide, *Uploading objects*: of one request."""
 _READ_BYTES = 4 * 1024**2
+# Source: RFC 9110, 5.5, Field Values; a line end would begin another header.
+_HEADER = re.compile("[\t -~\x80-\xff]*")
 _OVERRIDES = {
     "ResponseCacheControl": "cache-control",
     "ResponseContentDisposition": "content-disposition",
@@ -81,6 +84,7 @@ def _told(asked: Asked, with_bytes: bool) -> Reply:
             raise refused(501, "NotImplemented", "Objects are kept whole here: their parts cannot be asked for.")
         part = span(params.get("Range"), facts.size)
         result = _known(facts, part)
+        headers = {**facts.headers, **_overridden(params)}
         if params.get("ChecksumMode") == "ENABLED" and part is None:
             result |= checksum_members(facts.checksums)
     except BaseException:
@@ -88,7 +92,6 @@ def _told(asked: Asked, with_bytes: bool) -> Reply:
         raise
     start, size = part or (0, facts.size)
     result["ContentLength"] = size
-    headers = {**facts.headers, **_overridden(params)}
     status = 200 if part is None else 206
     if with_bytes:
         return Reply(result, headers, status, span=Span(file, start, size))
@@ -114,6 +117,8 @@ def _overridden(params: Any) -> dict[str, str]:
     for member, header in _OVERRIDES.items():
         if (value := params.get(member)) is not None:
             found[header] = value if isinstance(value, str) else http_date(value)
+            if not _HEADER.fullmatch(found[header]):
+                raise refused(400, "InvalidArgument", f"The value of {member} cannot be that of a header.")
     return found
 
 

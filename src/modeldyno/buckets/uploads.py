@@ -200,7 +200,7 @@ async def list_multipart_uploads(asked: Asked) -> Reply:
         "IsTruncated": len(page) < len(left),
         "Uploads": [_begun(one) for one in page],
     }
-    if len(page) < len(left):
+    if 0 < len(page) < len(left):
         result |= {"NextKeyMarker": page[-1].key, "NextUploadIdMarker": page[-1].id}
     return Reply(result)
 

@@ -82,6 +82,12 @@ class FactFiles:
         except OSError:
             return  # not there, or in use by another: nothing wrong is read from it
 
+    def remove(self, bucket: str, key: str, file: os.stat_result) -> None:
+        """Forget what was written of a file that has not become the object."""
+        with contextlib.suppress(OSError):
+            (self._folder(bucket, key) / _name(file)).unlink(missing_ok=True)
+            self._folder(bucket, key).rmdir()  # unless something else is known of the object
+
     def _folder(self, bucket: str, key: str) -> Path:
         digest = hashlib.sha256(key.encode()).hexdigest()
         return self._root / bucket / digest[:2] / digest

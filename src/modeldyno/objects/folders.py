@@ -10,6 +10,7 @@ A file system cannot hold both ``a`` and ``a/b``, nor names of over 255 bytes: s
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -40,6 +41,8 @@ from modeldyno.ports.buckets import (
 
 OWN = ".dyno"
 """What is beside the buckets and is none: no bucket's name begins with a dot."""
+# Errors that mean that there is no object of that name, or none can be.
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
 _STALE_SECONDS = 86_400.0  # chosen: no request takes a day
 _FORGOTTEN_SECONDS = 30 * 86_400.0  # chosen: an upload in parts to which nothing has come for so long is given up
 _SPARE_BYTES = 256 * 1024**2  # chosen: on a full disk the service itself could not go on
@@ -87,7 +90,7 @@ class Folders:
             return False
 
     def remove_bucket(self, bucket: str) -> None:
-        """Remove an empty bucket."""
+        """Remove an empty bucket, and what came for uploads that have not ended."""
         folder = self._bucket(bucket)
         if listed(folder, "", "", "", 1, self._seen(bucket)).objects:
             raise BucketNotEmpty(f"The bucket {bucket} holds objects.")
@@ -97,6 +100,7 @@ class Folders:
                     os.rmdir(place)
                 except OSError as error:
                     raise BucketNotEmpty(f"The bucket {bucket} holds something: {error.strerror}.") from error
+        self._parts.end_all(bucket)
 
     # --- objects ---
 
@@ -111,9 +115,9 @@ class Folders:
         path = self._path(bucket, key)
         try:
             file = path.open("rb", buffering=0)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise NoSuchObject(f"There is no object {key} in the bucket {bucket}.") from None
         except OSError as error:
+            if error.errno in _ABSENT:
+                raise NoSuchObject(f"There is no object {key} in the bucket {bucket}.") from None
             raise ObjectError(f"Cannot read {key} in the bucket {bucket}: {error.strerror}.") from error
         return self._facts.read(bucket, key, os.fstat(file.fileno())), file
 
@@ -162,18 +166,27 @@ class Folders:
         with told(facts.key), self._facts.locked(bucket, facts.key):
             self._check(bucket, facts.key, unless, only)
             self._facts.write(bucket, facts, file)
-            for _ in range(3):  # a directory that another has just found empty is made again
-                try:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    _move(sink.path, path, replace=unless is None)
-                    break
-                except FileNotFoundError:
-                    self._bucket(bucket)
-            else:
-                raise ObjectError(f"Cannot store {facts.key}: its directory is removed again and again.")
+            try:
+                self._moved(bucket, sink, path, replace=unless is None)
+            except BaseException:
+                self._facts.remove(bucket, facts.key, file)
+                raise
             _sync(path.parent)
             self._facts.keep_only(bucket, facts.key, file)
         return self._facts.read(bucket, facts.key, file)
+
+    def _moved(self, bucket: str, sink: FileSink, path: Path, *, replace: bool) -> None:
+        for left in range(9, -1, -1):  # a directory that another has just found empty is made again
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _move(sink.path, path, replace=replace)
+                return
+            except FileExistsError:  # it has just gone; or it is an object
+                if not left:
+                    raise
+            except FileNotFoundError:
+                self._bucket(bucket)
+        raise ObjectError(f"Cannot store {path.name}: its directory is removed again and again.")
 
     def _check(self, bucket: str, key: str, unless: str | None, only: str | None) -> None:
         if unless is None and only is None:
@@ -272,9 +285,12 @@ class Folders:
 
     def _folder(self, bucket: str) -> Path:
         try:
-            return self._root / locate(f"s3://{bucket}/k").bucket
+            found = locate(f"s3://{bucket}/k").bucket
         except ObjectError:
-            raise UnusableName(f"{bucket!r} is not a bucket's name.") from None
+            found = None
+        if found != bucket:
+            raise UnusableName(f"{bucket!r} is not a bucket's name.")
+        return self._root / bucket
 
     def _bucket(self, bucket: str) -> Path:
         folder = self._folder(bucket)

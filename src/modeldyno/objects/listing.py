@@ -6,6 +6,7 @@ a page begins is not entered.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
@@ -16,6 +17,9 @@ from modeldyno.ports.buckets import Listing, ObjectFacts
 
 # What an object is called while the object store writes it. Source: Apache Arrow's object_store, LocalFileSystem.
 _STAGED = re.compile(r"#[0-9]+$")
+
+# Of a folder, errors that mean that nothing is in it: there is none, or none can be.
+_NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 See = Callable[[str, os.stat_result], ObjectFacts]
 
@@ -58,8 +62,10 @@ def _common(key: str, prefix: str, delimiter: str) -> str | None:
 
 def _keys(folder: Path, prefix: str, after: str, *, once: bool) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Keys that begin with `prefix` and come after `after`, in order. `once`: of each directory below the prefix, only
-    the first."""
-    base = prefix.rpartition("/")[0]
+    the first. A prefix that goes out of the folder, as no key does, is that of none."""
+    base, slash, _ = prefix.rpartition("/")
+    if slash and (not prefix.isprintable() or not {"", ".", ".."}.isdisjoint(base.split("/"))):
+        return iter(())
     return _below(folder / base, f"{base}/" if base else "", prefix, after, once=once)
 
 
@@ -67,8 +73,10 @@ def _below(folder: Path, start: str, prefix: str, after: str, *, once: bool) -> 
     try:
         with os.scandir(folder) as entries:
             found = sorted(((_coded(start + _shown(entry)), entry) for entry in entries), key=lambda item: item[0])
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return
+        raise
     bound, wanted = _coded(after), _coded(prefix)
     for coded, entry in found:
         key = start + _shown(entry)

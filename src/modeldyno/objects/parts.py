@@ -44,6 +44,8 @@ class _Kept(msgspec.Struct):
 
 
 _WHOLE = "whole"
+_ID_LENGTH = 128  # chosen: ours are shorter
+_LARGEST = 5 * 1024**4  # of an object. Source: S3 user guide, *Multipart upload limits*; files of file systems, more
 _SMALLEST = 1024**2  # chosen: what is smaller is copied in no time
 
 
@@ -70,7 +72,8 @@ class PartFiles:
 
     def upload(self, bucket: str, key: str, upload_id: str) -> Upload:
         """The one. Raises `NoSuchUpload`."""
-        found = self._read(bucket, upload_id) if upload_id.isalnum() else None
+        known = upload_id.isascii() and upload_id.isalnum() and len(upload_id) <= _ID_LENGTH
+        found = self._read(bucket, upload_id) if known else None
         if found is None or found.key != key:
             raise NoSuchUpload(f"There is no upload {upload_id} of {key}.")
         return found
@@ -89,20 +92,19 @@ class PartFiles:
         folder = self.folder(bucket, upload)
         with self._locked(folder, upload, fcntl.LOCK_SH):
             stride = _stride(folder, size)
-            if stride is not None and size <= stride and _taken(folder / f"place-{number}"):
+            fits = stride is not None and size <= stride and number * stride <= _LARGEST
+            if stride is not None and fits and _taken(folder / f"place-{number}"):
                 return PlacedSink(folder / _WHOLE, (number - 1) * stride, size, folder / f"place-{number}")
             return FileSink(folder / f"part-{self._entropy(12)}")
 
     def keep(self, bucket: str, upload: Upload, part: Part, sink: FileSink) -> Part:
-        """Keep a part that was written, instead of one with that number."""
+        """Keep a part that was written, instead of one with that number. Of two at once, either may win."""
         folder = self.folder(bucket, upload)
-        before = self._part(folder, part.number)
         kept = _Kept(part.number, part.size, part.etag, self._now(), dict(part.checksums), sink.path.name)
-        try:
-            _write(folder / f"{part.number}.json", msgspec.json.encode(kept))
-        except FileNotFoundError:
-            raise _ended(upload) from None
-        sink.keep()
+        with self._locked(folder, upload, fcntl.LOCK_SH):
+            before = self._part(folder, part.number)
+            _write(folder / f"{part.number}.json", msgspec.json.encode(kept), self._entropy(6))
+            sink.keep()
         if before is not None and before.file != _WHOLE:
             (folder / before.file).unlink(missing_ok=True)
         return _part(kept)
@@ -118,7 +120,10 @@ class PartFiles:
         with self._locked(folder, upload, fcntl.LOCK_EX):
             known = {kept.number: kept for kept in self._kept(bucket, upload)}
             parts = [_found(known, number, etag) for number, etag in chosen]
-            sink = self._in_place(folder, known, parts) or self._copied(folder, parts)
+            try:
+                sink = self._in_place(folder, known, parts) or self._copied(folder, parts)
+            except FileNotFoundError:  # a crash came between the object's move to its place and the end of the upload
+                raise _ended(upload) from None
             try:
                 yield sink
             finally:
@@ -172,6 +177,10 @@ class PartFiles:
     def end(self, bucket: str, upload: Upload) -> None:
         """Remove it."""
         shutil.rmtree(self.folder(bucket, upload), ignore_errors=True)
+
+    def end_all(self, bucket: str) -> None:
+        """Remove all of a bucket."""
+        shutil.rmtree(self._root / bucket, ignore_errors=True)
 
     def tidy(self, oldest: float) -> None:
         """Remove uploads to which nothing has come since then (seconds since the Unix epoch)."""
@@ -239,9 +248,9 @@ def _part(kept: _Kept) -> Part:
     return Part(kept.number, kept.size, kept.etag, kept.modified_at, kept.checksums)
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Whole, or not there; on the disk afterwards."""
-    staged = path.with_name(f".{path.name}.staged")
+def _write(path: Path, data: bytes, token: str = "") -> None:
+    """Whole, or not there; on the disk afterwards. `token`: where others may write the same at once, another."""
+    staged = path.with_name(f".{path.name}.{token}staged")
     with staged.open("wb") as file:
         file.write(data)
         file.flush()

@@ -16,26 +16,28 @@ from modeldyno.wire.service import Api
 from modeldyno.wire.signature import SignedRequest
 
 
-async def admit(gate: Gate, scope: Mapping[str, Any], body: bytes) -> None:
-    """Return when the request may go on.
+async def admit(gate: Gate, scope: Mapping[str, Any], body: bytes) -> str | None:
+    """The region that the request was signed for, when it may go on; None where nobody needs to sign.
 
     Raises:
         Refused: it is not signed, or not well.
     """
     try:
         try:
-            _admitted(gate, scope, body)
+            return _admitted(gate, scope, body)
         except AccessRefused as error:
             if error.problem is not AccessProblem.UNKNOWN_KEY or not await asyncio.to_thread(gate.look_again):
                 raise
-            _admitted(gate, scope, body)
+            return _admitted(gate, scope, body)
     except AccessRefused as error:
         found = access_fault(error, Protocol.JSON)
         raise refused(403, found.code, found.message) from None
 
 
-def _admitted(gate: Gate, scope: Mapping[str, Any], body: bytes) -> None:
+def _admitted(gate: Gate, scope: Mapping[str, Any], body: bytes) -> str | None:
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
     request = SignedRequest(scope["method"], path, query, headers)
-    check_service(gate.admit(request, lambda: hashlib.sha256(body).hexdigest()), Api.RUNTIME)
+    identity = gate.admit(request, lambda: hashlib.sha256(body).hexdigest())
+    check_service(identity, Api.RUNTIME)
+    return identity.scope.region if identity is not None else None

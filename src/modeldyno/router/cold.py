@@ -22,8 +22,10 @@ _T = TypeVar("_T")
 COLD_SECONDS = 60.0
 
 
-def check_serverless(invocation: Invocation, size: int) -> None:
+def check_serverless(choice: Choice, invocation: Invocation, size: int) -> None:
     """Refuse what a serverless endpoint does not take. Assumption A-0125: it does not stream."""
+    if not choice.concurrency:
+        return
     if invocation.streams:
         text = "InvokeEndpointWithResponseStream is not supported: a serverless endpoint answers whole."
         raise refused(400, "ValidationError", text)

@@ -105,14 +105,15 @@ class Invoker:
             if body is None:
                 return  # the caller has gone
             if self._gate.required:
-                await admit(self._gate, scope, body)
+                invocation.region = await admit(self._gate, scope, body) or invocation.region
             target = await self._find(invocation)
         except Refused as refusal:
             await _send_refusal(send, refusal, request_id)
             return
         self._observer.arrived(target, invocation)
         try:
-            choice = self._choice(target, invocation, len(body))
+            choice = _serving(target, invocation) or await self._sought(target, invocation)
+            check_serverless(choice, invocation, len(body))
             if invocation.streams:
                 await self._stream(receive, send, target, choice, invocation, body, began, request_id)
             else:
@@ -135,7 +136,11 @@ class Invoker:
             raise refused(400, "ValidationError", text)
         return target
 
-    def _choice(self, target: Target, invocation: Invocation, size: int) -> Choice:
+    async def _sought(self, target: Target, invocation: Invocation) -> Choice:
+        """Of a variant without servers, or one that is not known: what came since the last look counts, too."""
+        await self._table.look_again()
+        if (choice := _serving(target, invocation)) is not None:
+            return choice
         if not target.choices:
             raise refused(503, "ServiceUnavailable", f"Endpoint {invocation.endpoint} has no variant in service.")
         choice = target.choose(invocation.target_variant)
@@ -145,8 +150,6 @@ class Invoker:
                 "ValidationError",
                 f"Variant {invocation.target_variant} of endpoint {invocation.endpoint} not found.",
             )
-        if choice.concurrency:
-            check_serverless(invocation, size)
         return choice
 
     async def _answer(
@@ -271,6 +274,12 @@ class Invoker:
             return timeout_error(*where) if failure.timed_out else model_error(*where, 0, failure.reason)
         assert reply is not None
         return model_error(*where, reply.status, reply.body[:1024].decode("utf-8", "replace"))
+
+
+def _serving(target: Target, invocation: Invocation) -> Choice | None:
+    """Who answers; None where that is nobody as far as is known."""
+    choice = target.choose(invocation.target_variant) if target.choices else None
+    return choice if choice is not None and (choice.servers or choice.concurrency) else None
 
 
 def _remember(target: Target, upstream: Upstream, reply: Reply) -> None:

@@ -149,9 +149,13 @@ class RouteTable:
         target = self.targets.get((region, name))
         if target is not None and any(choice.servers or choice.concurrency for choice in target.choices):
             return target
+        await self.look_again()
+        return self.targets.get((region, name))
+
+    async def look_again(self) -> None:
+        """See what came since the last look; many who ask at once look together."""
         with contextlib.suppress(DynoError):  # the store may be away
             await self.look(since=self._clock.monotonic())
-        return self.targets.get((region, name))
 
     async def look(self, since: float | None = None) -> None:
         """Read the routes when they are newer than ours, and tell the store what we go by. `since`: not again, where a

@@ -136,8 +136,10 @@ class App:
         """Who takes the request as it comes; one with a foreign Host is left to the steps, which refuse it."""
         if scope["type"] != "http":
             return None
-        plane = self._data_plane if scope["path"].startswith(_INFERENCE) else self._buckets
-        if plane is None or (plane is self._buckets and not _is_for_buckets(scope)):
+        plane = self._buckets if _is_for_buckets(scope) else None
+        if plane is None and scope["path"].startswith(_INFERENCE):
+            plane = self._data_plane
+        if plane is None:
             return None
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         return plane if len(hosts) == 1 and (self._gate.required or _is_own(hosts[0])) else None
@@ -237,7 +239,7 @@ class App:
         api, protocol = api_of(exchange.headers, exchange.path), protocol_of(exchange.headers, exchange.path)
         try:
             identity = self._gate.admit_patiently(exchange.signed, exchange.body)
-            call = decode_call(exchange.headers, exchange.body, exchange.path)
+            call = decode_call(exchange.headers, exchange.body, exchange.path, exchange.signed.query)
             api = call.api
             check_service(identity, api)
             body, headers = encode_answer(call, self._dispatch(call), exchange.request_id)

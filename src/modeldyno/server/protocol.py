@@ -12,6 +12,9 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _AHEAD_BYTES = 128 * 1024
+_HEAD_BYTES = 128 * 1024
+"""Chosen: what a request's line, headers or trailers may take beyond the piece that they begin in."""
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class _OneWrite:
@@ -51,7 +54,31 @@ class _OneWrite:
 
 class Protocol(HttpToolsProtocol):
     """uvicorn's own, on such a transport; a body is read so far ahead that large ones need few turns, and an
-    application may read the rest of one itself: ``scope["extensions"]["modeldyno.take_body"](scope)``."""
+    application may read the rest of one itself: ``scope["extensions"]["modeldyno.take_body"](scope)``. Headers without
+    end are not taken in."""
+
+    advanced = False
+    """Whether the bytes that came last ended a head or brought some of a body."""
+    _unfinished_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take more in. What ends no head and brings no body is a head, which the parser holds whole."""
+        self.advanced = False
+        super().data_received(data)
+        self._unfinished_bytes = 0 if self.advanced else self._unfinished_bytes + len(data)
+        if self._unfinished_bytes > _HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """A head is there."""
+        self.advanced = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        self.advanced = True
+        super().on_message_complete()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -60,6 +87,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep it until it is asked for."""
+        self.advanced = True
         if self.cycle.response_complete:
             return
         self.cycle.body += body
@@ -115,6 +143,7 @@ class _Dropping:
 
     def feed_data(self, data: bytes) -> None:
         """Drop it, and read on from where the body ends."""
+        self._protocol.advanced = True
         dropped = min(self._left, len(data))
         self._left -= dropped
         if not self._left:

@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from io import BytesIO
 
 import msgspec
 
 from modeldyno.domain.errors import MalformedRequest, UnknownOperation
+from modeldyno.wire.cbor import read_cbor
 from modeldyno.wire.forms import read_form
 from modeldyno.wire.readers import Dialect, read_params
 from modeldyno.wire.scope import region_of, scope_of
@@ -77,8 +77,8 @@ def api_of(headers: Mapping[str, str], path: str) -> Api | None:
     return PREFIXES.get(headers.get("x-amz-target", "").rpartition(".")[0])
 
 
-def decode_call(headers: Mapping[str, str], body: bytes, path: str = "/") -> Call:
-    """Read a request. `headers` have lower-case names.
+def decode_call(headers: Mapping[str, str], body: bytes, path: str = "/", query: str = "") -> Call:
+    """Read a request. `headers` have lower-case names; the `query` may be that of a presigned URL.
 
     Raises:
         UnknownOperation: it names no operation of a service that is here.
@@ -91,8 +91,10 @@ def decode_call(headers: Mapping[str, str], body: bytes, path: str = "/") -> Cal
         dialect = Dialect.TEXT
     else:
         api, operation = _operation(headers, path)
-        document, dialect = (_cbor(body), Dialect.CBOR) if protocol is Protocol.CBOR else (_json(body), Dialect.JSON)
-    scope = scope_of(headers)
+        document, dialect = (
+            (read_cbor(body), Dialect.CBOR) if protocol is Protocol.CBOR else (_json(body), Dialect.JSON)
+        )
+    scope = scope_of(headers, query)
     params = read_params(operation, document, api, dialect)
     return Call(operation, region_of(scope), params, api, protocol, scope.key_id if scope else None)
 
@@ -117,20 +119,3 @@ def _json(body: bytes) -> object:
         raise MalformedRequest("The request nests too deeply.") from error
     except ValueError as error:  # msgspec's own errors and UnicodeDecodeError are ones
         raise MalformedRequest(f"The request is not JSON in UTF-8: {error}.") from error
-
-
-def _cbor(body: bytes) -> object:
-    import cbor2
-
-    if not body:
-        return {}
-    stream = BytesIO(body)
-    try:
-        document = cbor2.CBORDecoder(stream).decode()
-    except RecursionError as error:
-        raise MalformedRequest("The request nests too deeply.") from error
-    except (ValueError, OverflowError, EOFError) as error:  # cbor2's own errors are ValueErrors
-        raise MalformedRequest(f"The request is not CBOR: {error}.") from error
-    if stream.read(1):
-        raise MalformedRequest("The request is not CBOR: there is more after its end.")
-    return document

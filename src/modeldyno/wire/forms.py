@@ -17,6 +17,7 @@ from modeldyno.wire.service import Api, Shape, fold, operation_shapes, shortened
 VERSIONS = {"2011-06-15": Api.STS, "2010-05-08": Api.IAM, "2010-08-01": Api.METRICS}
 """The services by the version of their API, which a form names instead of the service."""
 _MOST_FIELDS = 10_000  # chosen: more than the longest list of the services has
+_MOST_DOTS = 32  # chosen: three times as deep as a request of the services goes
 
 Builder = Callable[["_Fields", str], Any]
 
@@ -48,6 +49,8 @@ def read_form(body: bytes) -> tuple[Api, str, object]:
     except ValueError as error:
         raise MalformedRequest(f"The request is not a form in UTF-8: {error}.") from error
     given = dict(pairs)
+    if any(name.count(".") > _MOST_DOTS for name in given):
+        raise MalformedRequest("The request nests too deeply.")
     action, version = given.pop("Action", ""), given.pop("Version", "")
     api = VERSIONS.get(version)
     if api is None:
@@ -113,4 +116,5 @@ def _map(inner: str, names: tuple[str, str], element: Builder) -> Builder:
 
 def _places(fields: _Fields, path: str) -> list[str]:
     """The numbers of a list, in order."""
-    return sorted((place for place in fields.below.get(path, {}) if place.isascii() and place.isdigit()), key=int)
+    found = (place for place in fields.below.get(path, {}) if place.isascii() and place.isdigit())
+    return sorted(found, key=lambda place: (len(place), place))

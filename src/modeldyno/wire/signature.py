@@ -129,9 +129,12 @@ def _signing_key(secret: str, *parts: str) -> bytes:
 
 
 def _claim(request: SignedRequest, headers: Mapping[str, str]) -> _Claim:
-    if "X-Amz-Signature=" in request.query:
-        return _presigned(request.query)
     given = headers.get("authorization")
+    if "X-Amz-Signature=" in request.query:
+        if given is not None:
+            text = "A request is signed in its Authorization header or in its query, not in both."
+            raise AccessRefused(AccessProblem.INCOMPLETE, text)
+        return _presigned(request.query)
     if given is None:
         raise AccessRefused(
             AccessProblem.MISSING,
@@ -160,7 +163,7 @@ def _presigned(query: str) -> _Claim:
             "X-Amz-SignedHeaders, and X-Amz-Expires parameters."
         )
         raise AccessRefused(AccessProblem.INCOMPLETE, text)
-    if not (life.isascii() and life.isdigit() and 1 <= int(life[:9]) <= LONGEST_LIFE_SECONDS):
+    if not (life.isascii() and life.isdigit() and len(life) <= 9 and 1 <= int(life) <= LONGEST_LIFE_SECONDS):
         text = f"X-Amz-Expires must be between 1 and {LONGEST_LIFE_SECONDS} seconds, not {shortened(life, 32)!r}."
         raise AccessRefused(AccessProblem.INCOMPLETE, text)
     signed = tuple(given["X-Amz-SignedHeaders"].split(";"))
@@ -230,12 +233,13 @@ def _payload(claim: _Claim, headers: Mapping[str, str], body_sha256: Callable[[]
 
 
 def _canonical(request: SignedRequest, claim: _Claim, headers: Mapping[str, str], payload: str) -> str:
+    s3 = claim.scope.service == "s3"  # which reads a plus sign of the query as a space
     lines = [f"{name}:{_SPACES.sub(' ', headers.get(name, '')).strip(' ')}" for name in claim.signed]
     return "\n".join(
         (
             request.method,
             _canonical_path(request.path, claim.scope.service),
-            _canonical_query(request.query),
+            _canonical_query(request.query.replace("+", "%20") if s3 else request.query),
             *lines,
             "",
             ";".join(claim.signed),

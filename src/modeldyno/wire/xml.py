@@ -147,7 +147,7 @@ def read_document(api: Api, shape_name: str, body: bytes) -> object:
         raise MalformedRequest("The request is not XML in UTF-8 without a document type.")
     try:
         root = ElementTree.fromstring(body)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two: of an encoding that it names
         raise MalformedRequest(f"The request is not XML: {error}.") from error
     return _builder(api, shape_name)(root)
 

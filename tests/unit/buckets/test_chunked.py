@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import calendar
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -111,3 +112,56 @@ async def test_the_example_with_a_trailer_is_read() -> None:
 async def test_a_trailer_that_was_changed_or_is_missing_is_refused(trailer: bytes) -> None:
     with pytest.raises(Refused):
         await read(TRAILING, wrapped(TRAILING_CHUNKS, trailer))
+
+
+UNSIGNED = {"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-trailer": "x-amz-checksum-crc32"}
+
+
+async def read_unsigned(body: Iterable[bytes], **headers: str) -> bytes:
+    messages = iter(body)
+
+    async def receive() -> dict[str, Any]:
+        piece = next(messages, b"")
+        return {"type": "http.request", "body": piece, "more_body": bool(piece)}
+
+    return await Body(receive, UNSIGNED | headers, None).whole(10**6)
+
+
+@pytest.mark.parametrize("size", [b"0x1", b"+1", b"-1", b"1_0", b"", b"f" * 11, b"1" * 5000, b"\xb2"])
+async def test_a_size_of_a_chunk_is_hexadecimal_digits(size: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        await read_unsigned([size + b"\r\na\r\n0\r\n\r\n"])
+    assert refused.value.status == 400
+
+
+async def test_trailers_without_end_are_not_taken_in() -> None:
+    def endless() -> Iterable[bytes]:
+        yield b"0\r\n"
+        for number in range(10_000):
+            yield b"x-%d: y\r\n" % number
+        raise AssertionError("10000 trailers were taken in")
+
+    with pytest.raises(Refused):
+        await read_unsigned(endless())
+
+
+async def test_small_chunks_in_a_large_piece_cost_no_more_than_in_small_ones() -> None:
+    body = b"1\r\na\r\n" * 100_000 + b"0\r\nx-amz-checksum-crc32:%b\r\n\r\n"
+    crc = base64.b64encode(checksums.crc32(b"a" * 100_000).to_bytes(4, "big"))
+    began = time.process_time()
+    assert await read_unsigned([body % crc]) == b"a" * 100_000
+    assert time.process_time() - began < 5  # it was half a minute
+
+
+@pytest.mark.parametrize("kind", ["STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD", "STREAMING-X"])
+async def test_signatures_that_are_not_verified_are_not_taken(kind: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await read_unsigned([b"0\r\n\r\n"], **{"x-amz-content-sha256": kind})
+    assert refused.value.code == "NotImplemented"
+
+
+def test_a_length_of_too_many_digits_is_none() -> None:
+    async def receive() -> dict[str, Any]:
+        raise AssertionError
+
+    assert Body(receive, UNSIGNED | {"x-amz-decoded-content-length": "9" * 5000}, None).length is None

@@ -219,6 +219,29 @@ async def test_a_route_that_changes_under_a_request_takes_it_along(tmp_path: Pat
         assert upstream.server_id == "s3"
 
 
+@pytest.mark.parametrize("target", ["b", None])
+@pytest.mark.parametrize("weight", [1.0, 0.0])
+async def test_a_variant_that_has_just_come_into_service_answers(
+    tmp_path: Path, target: str | None, weight: float
+) -> None:
+    spec = fleet_spec(variant("a"), variant("b", weight=weight))
+    endpoint = an_endpoint(spec, EndpointStatus.IN_SERVICE)
+    named = ((b"x-amzn-sagemaker-target-variant", target.encode()),) if target else ()
+    async with answering(always(OK)) as url:
+        first = replace(a_server("s1", url), variant=variant("a"))
+        front = Front(tmp_path, Rows(first, endpoint=endpoint))
+        await front.table.look()
+        front.rows.rows = (first, replace(a_server("s2", url), variant=variant("b", weight=weight)))
+        front.rows.version = 2
+        assert [(await front.ask(headers=named))[0] for _ in range(2)] == [200, 200]
+
+
+async def test_a_variant_that_is_not_there_is_looked_for_and_refused(tmp_path: Path) -> None:
+    async with answering(always(OK)) as url:
+        front = await a_front(tmp_path, a_server("s1", url))
+        assert (await front.ask(headers=((b"x-amzn-sagemaker-target-variant", b"other"),)))[0] == 400
+
+
 async def test_what_waits_for_the_shadow_of_a_deleted_endpoint_is_cancelled(tmp_path: Path) -> None:
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read(reader)

@@ -284,6 +284,34 @@ def test_garbage_instead_of_http_is_a_400_and_the_service_is_up(door, data):
     assert door.request("GET", "/health")[0].status == 200
 
 
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"GET /", b"a" * 4096),
+        (b"GET /health HTTP/1.1\r\nX-Long: ", b"a" * 4096),
+        (b"GET /health HTTP/1.1\r\n", b"X: y\r\n" * 512),
+        (b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ", b"a" * 4096),
+    ],
+    ids=["line", "header", "headers", "trailer"],
+)
+def test_a_head_without_end_is_not_taken_in(door, head, piece):
+    with socket.create_connection(("127.0.0.1", door.port), timeout=20) as connection:
+        connection.sendall(head)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(4096):
+                connection.sendall(piece)
+            raise AssertionError("16 MiB of a head were taken in")
+    assert door.request("GET", "/health")[0].status == 200
+
+
+def test_a_body_of_any_size_is_no_head(door):
+    body = json.dumps({"ModelName": "x" * 4_000_000}).encode()
+    chunks = b"".join(b"1000\r\n%b\r\n" % body[i : i + 4096] for i in range(0, len(body) - 4096, 4096))
+    head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Amz-Target: SageMaker.DescribeModel\r\nConnection: close\r\n"
+    answer = door.raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
 def test_clients_that_go_away_disturb_nobody(door, caplog):
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Amz-Target: SageMaker.ListModels\r\nContent-Length: 100\r\n\r\n{"
     for data in (b"", b"POST", head):

@@ -164,3 +164,9 @@ def test_a_timestamp_is_a_number_of_seconds_or_iso_8601(sent, seconds):
 def test_what_is_no_timestamp_is_refused_with_its_path(sent):
     with pytest.raises(MalformedRequest, match="'creationTimeAfter'"):
         decoded({"CreationTimeAfter": sent}, target=LIST)
+
+
+def test_a_presigned_call_has_the_region_that_it_was_signed_for():
+    query = "X-Amz-Credential=KEY%2F20260101%2Feu-west-1%2Fsagemaker%2Faws4_request"
+    call = decode_call({"x-amz-target": "SageMaker.ListModels"}, b"{}", "/", query)
+    assert (call.region, call.key_id) == ("eu-west-1", "KEY")

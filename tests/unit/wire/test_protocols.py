@@ -14,12 +14,14 @@ from botocore.awsrequest import HeadersDict
 
 from modeldyno.buckets.listings import NAMESPACE
 from modeldyno.buckets.table import TABLE
+from modeldyno.domain.errors import MalformedRequest
 from modeldyno.wire.decode import PREFIXES, Call, Protocol, api_of, decode_call, protocol_of
 from modeldyno.wire.encode import encode_answer
 from modeldyno.wire.faults import Fault, encode_fault
-from modeldyno.wire.forms import VERSIONS
+from modeldyno.wire.forms import VERSIONS, read_form
 from modeldyno.wire.rest import match, read_head, read_request, write_answer
 from modeldyno.wire.service import Api, service
+from modeldyno.wire.xml import read_document
 from tests.unit.wire.samples import on_our_side, sample
 
 SPOKEN = [
@@ -177,3 +179,22 @@ def pairs(query):
     if isinstance(query, dict):
         return [(key, one) for key, value in query.items() for one in (value if isinstance(value, list) else [value])]
     return query
+
+
+@pytest.mark.parametrize("name", ["a" + ".a" * 100, "a" + "." * 1_000_000])
+def test_a_form_that_nests_without_end_is_malformed(name):
+    body = urlencode({"Action": "GetMetricData", "Version": "2010-08-01", name: "1"}).encode()
+    with pytest.raises(MalformedRequest, match="deep"):
+        read_form(body)
+
+
+def test_places_of_a_list_in_a_form_may_have_any_number_of_digits():
+    fields = {f"MetricDataQueries.member.{place}.Id": place[:1] for place in ("9" * 6000, "10", "2")}
+    body = urlencode({"Action": "GetMetricData", "Version": "2010-08-01", **fields}).encode()
+    assert read_form(body)[2] == {"MetricDataQueries": [{"Id": "2"}, {"Id": "1"}, {"Id": "9"}]}
+
+
+@pytest.mark.parametrize("encoding", ["foo", "utf-7", "shift_jis", "base64", "undefined", "utf-16"])
+def test_xml_in_an_encoding_that_is_not_read_is_malformed(encoding):
+    with pytest.raises(MalformedRequest):
+        read_document(Api.S3, "Delete", f'<?xml version="1.0" encoding="{encoding}"?><Delete/>'.encode())

@@ -118,3 +118,28 @@ def test_who_does_not_sign_or_half_or_with_an_unknown_key_is_told_apart():
     with pytest.raises(AccessRefused) as refused:
         verify(request, {}.get, now, lambda: "")
     assert refused.value.problem is AccessProblem.UNKNOWN_KEY
+
+
+def test_a_plus_sign_of_a_query_is_signed_as_it_is_read():
+    request, now = signed(S3SigV4Auth, "s3", "http://localhost:8600/b?prefix=a%2Bb", body=b"", method="GET")
+    changed = SignedRequest(request.method, request.path, "prefix=a+b", request.headers)
+    assert problem(changed, now) is AccessProblem.MISMATCH
+    request, now = signed(S3SigV4Auth, "s3", "http://localhost:8600/b?prefix=a%20b", body=b"", method="GET")
+    changed = SignedRequest(request.method, request.path, "prefix=a+b", request.headers)
+    assert check(changed, now).scope.key_id == KEY
+
+
+def test_a_header_beside_a_presigned_query_is_refused_as_it_could_name_another_region():
+    request, now = signed(SigV4QueryAuth, "sts", body=b"", method="GET")
+    other = ("authorization", "AWS4-HMAC-SHA256 Credential=x/20240101/us-east-1/sts/aws4_request")
+    both = SignedRequest(request.method, request.path, request.query, [*request.headers, other])
+    assert problem(both, now, body=b"") is AccessProblem.INCOMPLETE
+
+
+def test_a_life_of_many_digits_is_no_life():
+    request, now = signed(SigV4QueryAuth, "sts", body=b"", method="GET")
+    for life in ("0000000019", "1" * 5000):
+        query = request.query.replace("X-Amz-Expires=3600", f"X-Amz-Expires={life}")
+        assert query != request.query
+        changed = SignedRequest(request.method, request.path, query, request.headers)
+        assert problem(changed, now, body=b"") is AccessProblem.INCOMPLETE
