@@ -259,6 +259,15 @@ def test_weights_of_unknown_variants_are_refused(client: Any, endpoint: str) -> 
     assert (code, "no production variant none" in message) == ("ValidationException", True)
 
 
+def test_more_instances_than_can_be_are_refused_before_anything_is_made(client: Any, endpoint: str) -> None:
+    wanted = [{"VariantName": "main", "DesiredInstanceCount": 100_000}]
+    with pytest.raises(ClientError, match="the most is 200") as refused:
+        client.update_endpoint_weights_and_capacities(EndpointName="e", DesiredWeightsAndCapacities=wanted)
+    assert refused.value.response["Error"]["Code"] == "ResourceLimitExceeded"
+    variant = client.describe_endpoint(EndpointName="e")["ProductionVariants"][0]
+    assert variant["DesiredInstanceCount"] < 10
+
+
 def test_endpoints_are_listed_by_status(client: Any, endpoint: str) -> None:
     client.create_endpoint(EndpointName="new", EndpointConfigName="c")
     assert [one["EndpointName"] for one in client.list_endpoints(StatusEquals="InService")["Endpoints"]] == ["e"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.session
 import pytest
@@ -195,3 +197,20 @@ def becomes(what: Callable[[], bool], wanted: bool) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+@pytest.mark.parametrize("path", ["/", "/endpoints/e/invocations", "/service/S/operation/O"])
+@pytest.mark.parametrize("length", [b"Content-Length: 5000000", b"Transfer-Encoding: chunked"])
+def test_no_large_body_is_taken_from_a_stranger(locked: Front, path: str, length: bytes) -> None:
+    host, port = urlsplit(locked.url).netloc.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Amz-Target: SageMaker.ListModels\r\n%b\r\n\r\n"
+        connection.sendall(head % (path.encode(), length))  # and nothing of the body
+        assert connection.recv(100).split()[1] in (b"400", b"403")
+
+
+def test_a_large_body_is_taken_from_whoever_has_a_key(client: Callable[..., Any]) -> None:
+    with pytest.raises(ClientError, match="validation error"):
+        client("sagemaker").describe_model(ModelName="m" * 200_000)
+    with pytest.raises(ClientError, match="not found"):
+        client("sagemaker-runtime").invoke_endpoint(EndpointName="e", Body=b"x" * 200_000)

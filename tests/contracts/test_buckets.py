@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -428,3 +429,15 @@ def test_no_part_has_a_place_beyond_the_largest_object(folders: Folders, root: P
     sink = folders.part_sink("bucket", upload, 10_000, 1024**3)
     assert type(sink) is FileSink
     sink.discard()
+
+
+def test_an_upload_that_could_not_begin_leaves_nothing(
+    folders: Folders, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("modeldyno.objects.parts.os.fsync", full)
+    with pytest.raises(OutOfRoom):
+        folders.begin_upload("bucket", "k", {}, None, False)
+    assert not list((root / ".dyno" / "uploads" / "bucket").iterdir())

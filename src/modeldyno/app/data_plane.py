@@ -10,7 +10,8 @@ import psutil
 
 from modeldyno.app.compose import Dyno
 from modeldyno.app.orders import note
-from modeldyno.router.invoke import LIMIT_BYTES, Invoker
+from modeldyno.router.intake import LIMIT_BYTES
+from modeldyno.router.invoke import Invoker
 from modeldyno.router.meter import Meter
 from modeldyno.router.metrics import Metrics
 from modeldyno.router.mirror import MirrorLimits

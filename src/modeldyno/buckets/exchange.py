@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -76,6 +78,15 @@ class Reply:
     status: int | None = None
     body: bytes | None = None
     span: Span | None = None
+
+
+_COPYING = ThreadPoolExecutor(4, thread_name_prefix="copy")
+
+
+async def at_length(carry_out: Callable[[Asked], Reply], asked: Asked) -> Reply:
+    """Carry out, in a thread, what may take as long as an object is large. Few at once: others' short work never waits
+    behind it."""
+    return await asyncio.get_running_loop().run_in_executor(_COPYING, carry_out, asked)
 
 
 Handler = Callable[[Asked], Awaitable[Reply]]

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from modeldyno.buckets.checksums import Hash, checksum, shown_tag, tagged
 from modeldyno.buckets.conditions import NotModified, check, span
-from modeldyno.buckets.exchange import Asked, Reply, Span, checksum_members, kept_headers, quoted, stored
+from modeldyno.buckets.exchange import Asked, Reply, Span, at_length, checksum_members, kept_headers, quoted, stored
 from modeldyno.buckets.refusals import refused
 from modeldyno.domain.errors import ObjectError
 from modeldyno.ports.buckets import BucketStore, ObjectFacts, Sink
@@ -160,7 +160,7 @@ def _delete_all(asked: Asked) -> Reply:
 
 async def copy_object(asked: Asked) -> Reply:
     """Store the bytes of another object."""
-    return await asyncio.to_thread(_copy, asked)
+    return await at_length(_copy, asked)
 
 
 def _copy(asked: Asked) -> Reply:

@@ -14,7 +14,16 @@ from typing import Any
 
 from modeldyno.buckets.checksums import checksum
 from modeldyno.buckets.conditions import source_span
-from modeldyno.buckets.exchange import Asked, Reply, checksum_members, kept_headers, quoted, said_checksums, stored
+from modeldyno.buckets.exchange import (
+    Asked,
+    Reply,
+    at_length,
+    checksum_members,
+    kept_headers,
+    quoted,
+    said_checksums,
+    stored,
+)
 from modeldyno.buckets.refusals import refused
 from modeldyno.buckets.single import check_length, opened, poured
 from modeldyno.ports.buckets import ObjectFacts, Part, Upload
@@ -57,7 +66,7 @@ async def upload_part_copy(asked: Asked) -> Reply:
     """Keep one part, of the bytes of an object."""
     number = _number(asked)
     upload = await _upload(asked)
-    return await asyncio.to_thread(_copy_part, asked, upload, number)
+    return await at_length(lambda one: _copy_part(one, upload, number), asked)
 
 
 def _copy_part(asked: Asked, upload: Upload, number: int) -> Reply:
@@ -78,7 +87,7 @@ def _copy_part(asked: Asked, upload: Upload, number: int) -> Reply:
 async def complete_multipart_upload(asked: Asked) -> Reply:
     """Make the object of the parts that are named."""
     upload = await _upload(asked)
-    return await asyncio.to_thread(_complete, asked, upload)
+    return await at_length(lambda one: _complete(one, upload), asked)
 
 
 def _complete(asked: Asked, upload: Upload) -> Reply:

@@ -108,7 +108,8 @@ def _out(
     values = [value for value in seen[-OUT_MINUTES:] if value is not None and value > policy.target]
     if len(values) < OUT_MINUTES:
         return None
-    count = max(current + 1, math.ceil(current * values[-1] / policy.target - _ROUNDING))
+    wished = min(current * values[-1] / policy.target, target.most)  # without end, where the target is next to nothing
+    count = max(current + 1, math.ceil(wished - _ROUNDING))
     why = f"{policy.metric} was above {policy.target:g} for {OUT_MINUTES} minutes, {values[-1]:g} in the last"
     return Decision(count, f"{why} (policy {policy.name})")
 

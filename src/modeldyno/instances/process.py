@@ -24,13 +24,11 @@ from modeldyno.instances.naming import directory_name, owner_prefix, tag_text
 from modeldyno.instances.no_cgroup import kill_tagged
 from modeldyno.instances.prepared import Prepare, Prepared
 from modeldyno.instances.readiness import HEALTHY, PING_SECONDS, is_listening, ping, wait_until_ready
+from modeldyno.instances.server_log import cut_log, log_tail
 from modeldyno.instances.teardown import end_instance
 from modeldyno.ports import DeployRequest, Instance, Tag, Usage
 
 _PORT_TRIES = 3
-_TAIL_BYTES = 64 * 1024
-# Chosen: an hour of a talkative server; one that prints in a loop writes gigabytes a second.
-_LONGEST_LOG_BYTES = 64 * 1024**2
 # Left on the disk by a server that fills it: for Dyno's records, or a tenth of what was free where that is less.
 _SPARE_BYTES = 256 * 1024**2
 _IN_USE = ("address already in use", "eaddrinuse", "errno 98", "error 98")
@@ -60,8 +58,7 @@ class ProcessInstance:
     def death(self) -> str | None:
         """See `ports.Instance`. A server that lost a worker to the memory limit counts as dead: it is too small. One
         that fills the disk is ended, and the log of one that writes without end is cut."""
-        with contextlib.suppress(OSError):  # it may have been pruned, and the disk may be full
-            self._cut_log()
+        cut_log(self.log_path, self.log_start)
         if self.group.out_of_memory():
             limit = "" if self.memory_bytes is None else f" ({mebibytes(self.memory_bytes)} MiB)"
             return f"killed: out of memory{limit}"
@@ -74,25 +71,9 @@ class ProcessInstance:
         answer = await ping(int(self.url.rpartition(":")[2]), PING_SECONDS)
         return None if answer == HEALTHY else answer
 
-    def _cut_log(self) -> None:
-        """Drop all but the end of what this attempt wrote, when that is too long; the server goes on behind it."""
-        if self.log_path.stat().st_size - self.log_start < _LONGEST_LOG_BYTES:
-            return
-        told = f"[Dyno: the log was over {mebibytes(_LONGEST_LOG_BYTES)} MiB, only its end is kept]\n".encode()
-        with self.log_path.open("r+b") as log:
-            log.seek(-_TAIL_BYTES, 2)
-            kept = told + log.read(_TAIL_BYTES)
-            log.seek(self.log_start)  # in place: whatever the server appends meanwhile comes after it
-            log.write(kept)
-            log.truncate()
-
     def log_tail(self, lines: int = 30) -> str:
         """See `ports.Instance`. Only what this attempt wrote."""
-        with contextlib.suppress(OSError), self.log_path.open("rb") as log:
-            size = log.seek(0, 2)
-            log.seek(max(self.log_start, size - _TAIL_BYTES))
-            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
-        return ""
+        return log_tail(self.log_path, self.log_start, lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +145,9 @@ class ProcessBackend:
         try:
             yield instance
         finally:
-            await _to_the_end(instance.group, instance.directory, instance.process)
+            await _to_the_end(
+                instance.group, instance.directory, instance.process, instance.log_path, instance.log_start
+            )
             self._ports.discard(int(instance.url.rpartition(":")[2]))
 
     def discard(self, tag: Tag) -> None:
@@ -204,9 +187,9 @@ class ProcessBackend:
         home = Home(self._state_dir / directory_name(request.tag), self._private)
         group = self._make_group(request, home)
         process = None
+        log_start = request.log_path.stat().st_size if request.log_path.exists() else 0
         try:
             launch = self._launch(request, prepared, 0, home, group, payload_dir)
-            log_start = request.log_path.stat().st_size if request.log_path.exists() else 0
             spare = min(_SPARE_BYTES, _free_bytes(home.path) // 10)
             process, report = launch.start()
             group.started(process.pid)
@@ -215,7 +198,7 @@ class ProcessBackend:
             running = (process, group, memory, request.log_path, log_start, home.path, spare)
             yield Errand(ProcessInstance("", {}, prepared.description, {}, *running), home.base / "work")
         finally:
-            await _to_the_end(group, home.path, process)
+            await _to_the_end(group, home.path, process, request.log_path, log_start)
 
     @contextlib.asynccontextmanager
     async def _deployed(self, request: DeployRequest) -> AsyncIterator[Instance]:
@@ -239,10 +222,10 @@ class ProcessBackend:
         home = Home(self._state_dir / directory_name(request.tag), self._private)
         group = self._make_group(request, home)
         process = None
+        log_start = request.log_path.stat().st_size if request.log_path.exists() else 0
         try:
             launch = self._launch(request, prepared, port, home, group)
             request.on_progress(f"Starting {prepared.description or prepared.command[0]}.")
-            log_start = request.log_path.stat().st_size if request.log_path.exists() else 0
             free = _free_bytes(home.path)
             began = perf_counter()
             process, report = launch.start()
@@ -270,7 +253,7 @@ class ProcessBackend:
                 write_ledger(home.path, _ledger_of(request, instance))
             yield instance
         finally:
-            await _to_the_end(group, home.path, process)
+            await _to_the_end(group, home.path, process, request.log_path, log_start)
 
     @property
     def _why_no_cgroup(self) -> str:
@@ -339,9 +322,14 @@ async def _ready(instance: ProcessInstance, port: int, request: DeployRequest) -
         raise _PortTaken(f"Another process answered on port {port}.")
 
 
-async def _to_the_end(group: Group, directory: Path, process: Process | None) -> None:
+async def _to_the_end(group: Group, directory: Path, process: Process | None, log_path: Path, log_start: int) -> None:
     """Tear down in a thread, which no cancellation reaches; a cancellation meanwhile is raised after it."""
-    work = asyncio.get_running_loop().run_in_executor(None, end_instance, group, directory, process)
+
+    def end() -> None:
+        end_instance(group, directory, process)
+        cut_log(log_path, log_start)
+
+    work = asyncio.get_running_loop().run_in_executor(None, end)
     cancelled: asyncio.CancelledError | None = None
     while not work.done():
         try:

@@ -63,7 +63,11 @@ class PartFiles:
         folder = self.folder(bucket, upload)
         folder.mkdir(parents=True)
         begun = _Begun(key, upload.begun_at, dict(headers), algorithm, of_whole)
-        _write(folder / "upload.json", msgspec.json.encode(begun))
+        try:
+            _write(folder / "upload.json", msgspec.json.encode(begun))
+        except BaseException:  # a full disk: nobody would know of it
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return upload
 
     def folder(self, bucket: str, upload: Upload) -> Path:

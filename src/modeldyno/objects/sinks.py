@@ -106,7 +106,7 @@ def told(key: str | None = None) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, ObjectError):
             raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise OutOfRoom(f"The disk has no room: {error.strerror}.") from error
         if error.errno == errno.ENAMETOOLONG:
             raise UnusableName("A part of the key between slashes is longer than the file system allows.") from error

@@ -6,10 +6,10 @@ from modeldyno.domain.errors import InvalidRequest, ResourceInUse, ResourceNotFo
 from modeldyno.domain.names import arn_of
 from modeldyno.domain.resource import Kind, Resource
 from modeldyno.operations.context import Context
-from modeldyno.operations.fleets import find_config, fleet_spec
+from modeldyno.operations.fleets import checked_count, find_config, fleet_spec
 from modeldyno.operations.pagination import at_or_after, query, write_token
 from modeldyno.operations.serverless import check_serverless
-from modeldyno.operations.shapes import Shape, name, number, structs, without
+from modeldyno.operations.shapes import Shape, integer, name, number, structs, without
 from modeldyno.operations.sources import require_s3
 from modeldyno.operations.tags import new_tags
 from modeldyno.operations.unsupported import refuse_unsupported
@@ -89,6 +89,9 @@ def _check(params: Shape) -> None:
     ]
     for variant in (*production, *shadows):
         problems += _missing(variant)
+        checked_count(
+            integer(variant, "InitialInstanceCount") or 1, "InitialInstanceCount", name(variant, "VariantName")
+        )
     if any("ServerlessConfig" in variant for variant in production):
         problems += check_serverless(params)
     if shadows and (len(production) > 1 or len(shadows) > 1):

@@ -21,7 +21,7 @@ from modeldyno.domain.resource import Kind
 from modeldyno.domain.rollout import resized, update_to
 from modeldyno.domain.serverless import Serverless
 from modeldyno.operations.context import Context
-from modeldyno.operations.fleets import find_config, fleet_spec, rollout_of
+from modeldyno.operations.fleets import checked_count, find_config, fleet_spec, rollout_of
 from modeldyno.operations.pagination import at_or_after, query, write_token
 from modeldyno.operations.serverless import check_update, serverless_shape, updated_serverless
 from modeldyno.operations.shapes import Shape, integer, name, number, struct, structs, text
@@ -230,9 +230,7 @@ def _sizes(
             raise InvalidRequest(f'The endpoint "{endpoint.arn}" has no production variant {variant}.')
         settings[variant] = updated_serverless(settings[variant], one, variant)
         if (count := integer(one, "DesiredInstanceCount")) is not None:
-            if count < 1:
-                raise InvalidRequest(f"DesiredInstanceCount {count} of {variant} is not allowed: the least is 1.")
-            counts[variant] = count
+            counts[variant] = checked_count(count, "DesiredInstanceCount", variant)
         if (weight := number(one, "DesiredWeight")) is not None:
             weights[variant] = weight
     if sum(weights.get(variant.name, variant.weight) for variant in spec.variants) <= 0:

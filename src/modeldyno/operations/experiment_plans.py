@@ -16,7 +16,7 @@ from modeldyno.domain.experiment import (
     with_percent,
 )
 from modeldyno.operations.context import Context
-from modeldyno.operations.fleets import variant_of
+from modeldyno.operations.fleets import checked_count, variant_of
 from modeldyno.operations.shapes import Shape, integer, name, seconds, struct, structs, texts
 
 _EXCLUDED = ("ml.inf1.",)
@@ -99,9 +99,7 @@ def _deployed(context: Context, shape: Shape) -> VariantSpec:
     instance_type = name(infrastructure, "InstanceType")
     if instance_type.startswith(_EXCLUDED):
         raise UnsupportedRequest(f"InstanceType {instance_type} is not supported: shadow tests exclude Inf1 instances.")
-    count = integer(infrastructure, "InstanceCount") or 0
-    if count < 1:
-        raise InvalidRequest(f"InstanceCount {count} of {name(shape, 'VariantName')} is not allowed: the least is 1.")
+    count = checked_count(integer(infrastructure, "InstanceCount") or 0, "InstanceCount", name(shape, "VariantName"))
     return variant_of(context, name(shape, "VariantName"), name(shape, "ModelName"), instance_type, count)
 
 

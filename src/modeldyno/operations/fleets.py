@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modeldyno.domain.catalog import InstanceType
 from modeldyno.domain.endpoint import CaptureSpec, FleetSpec, Rollout, RolloutKind, RoutingStrategy, Size, VariantSpec
-from modeldyno.domain.errors import InvalidRequest, ResourceNotFound
+from modeldyno.domain.errors import InvalidRequest, LimitExceeded, ResourceNotFound
 from modeldyno.domain.names import arn_of
 from modeldyno.domain.resource import Kind, Resource
 from modeldyno.domain.serverless import type_name
@@ -19,6 +19,23 @@ DOWNLOAD_SECONDS = 3600.0
 """**Source:** botocore, ProductionVariant.ModelDataDownloadTimeoutInSeconds, the most that can be asked for."""
 MAX_SHARE = 50
 """Percent. **Source:** botocore, TrafficRoutingConfig: the size of a canary, a step or a batch."""
+
+
+MOST_INSTANCES = 200
+"""Of a variant. Chosen: each is a process of a host, and a row that every front reads; AWS has a quota, too."""
+
+
+def checked_count(count: int, member: str, variant: str) -> int:
+    """How many instances a variant is to have.
+
+    Raises:
+        InvalidRequest: none. LimitExceeded: more than can be.
+    """
+    if count < 1:
+        raise InvalidRequest(f"{member} {count} of {variant} is not allowed: the least is 1.")
+    if count > MOST_INSTANCES:
+        raise LimitExceeded(f"{member} {count} of {variant} is not allowed: the most is {MOST_INSTANCES}.")
+    return count
 
 
 def find_config(context: Context, config_name: str) -> Resource:
@@ -71,7 +88,9 @@ def _variant(context: Context, shape: Shape) -> VariantSpec:
         name=name(shape, "VariantName"),
         source=model_source(context, source, name(shape, "ModelName"), None),
         instance_type=instance_type_of(context, type_asked),
-        count=integer(shape, "InitialInstanceCount") or 1,
+        count=checked_count(
+            integer(shape, "InitialInstanceCount") or 1, "InitialInstanceCount", name(shape, "VariantName")
+        ),
         weight=1.0 if weight is None else weight,
         startup_seconds=float(integer(shape, "ContainerStartupHealthCheckTimeoutInSeconds") or STARTUP_SECONDS),
         download_seconds=float(integer(shape, "ModelDataDownloadTimeoutInSeconds") or DOWNLOAD_SECONDS),

@@ -34,10 +34,26 @@ async def admit(gate: Gate, scope: Mapping[str, Any], body: bytes) -> str | None
         raise refused(403, found.code, found.message) from None
 
 
+async def glance(gate: Gate, scope: Mapping[str, Any]) -> None:
+    """Return when the body may be taken in.
+
+    Raises:
+        Refused: the head alone tells that the request is not signed, or not well.
+    """
+    try:
+        await asyncio.to_thread(gate.glance, _signed(scope))
+    except AccessRefused as error:
+        found = access_fault(error, Protocol.JSON)
+        raise refused(403, found.code, found.message) from None
+
+
 def _admitted(gate: Gate, scope: Mapping[str, Any], body: bytes) -> str | None:
-    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
-    request = SignedRequest(scope["method"], path, query, headers)
-    identity = gate.admit(request, lambda: hashlib.sha256(body).hexdigest())
+    identity = gate.admit(_signed(scope), lambda: hashlib.sha256(body).hexdigest())
     check_service(identity, Api.RUNTIME)
     return identity.scope.region if identity is not None else None
+
+
+def _signed(scope: Mapping[str, Any]) -> SignedRequest:
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    return SignedRequest(scope["method"], path, query, headers)

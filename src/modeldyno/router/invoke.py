@@ -9,11 +9,9 @@ over, without waiting, when the last byte has gone out.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import random
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any, Protocol, TypeVar
@@ -23,26 +21,21 @@ import msgspec
 from modeldyno.domain.routing import Choice
 from modeldyno.ports import Clock
 from modeldyno.router import eventstream
-from modeldyno.router.admission import admit
+from modeldyno.router.admission import admit, glance
 from modeldyno.router.cold import ask_serverless, check_serverless
+from modeldyno.router.intake import LIMIT_BYTES, Receive, read_body
 from modeldyno.router.refusals import Refused, model_error, refused, timeout_error
 from modeldyno.router.request import Invocation, read_head, upstream_head
 from modeldyno.router.table import RouteTable, Target
 from modeldyno.router.upstream import Reply, Stream, Upstream, UpstreamError
-from modeldyno.wire.gate import Gate
+from modeldyno.wire.gate import LARGE_BYTES, Gate
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
-LIMIT_BYTES = 6_291_456
-"""Of a body, either way. **Source:** botocore, SageMaker Runtime shape BodyBlob."""
 ANSWER_SECONDS = 60.0
 """**Source:** developer guide: a container must answer within 60 seconds."""
 
-BODY_SECONDS = 60.0
-"""Chosen: how long a caller may take to send a body; as long as a model may take to answer it."""
-
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -101,11 +94,11 @@ class Invoker:
         request_id = _request_id()
         try:
             invocation = read_head(scope)
-            body = await _read(receive, invocation)
+            body = await (
+                self._let_in(scope, receive, invocation) if self._gate.required else read_body(receive, invocation)
+            )
             if body is None:
                 return  # the caller has gone
-            if self._gate.required:
-                invocation.region = await admit(self._gate, scope, body) or invocation.region
             target = await self._find(invocation)
         except Refused as refusal:
             await _send_refusal(send, refusal, request_id)
@@ -128,6 +121,15 @@ class Invoker:
             known = _inside(error, request_id)
         self._observer.refused(target, invocation, known.status)
         await _send_refusal(send, known, request_id)
+
+    async def _let_in(self, scope: Mapping[str, Any], receive: Receive, invocation: Invocation) -> bytes | None:
+        """The body of a request that is signed. One that has no length may be large."""
+        if not 0 < invocation.length <= LARGE_BYTES:
+            await glance(self._gate, scope)
+        body = await read_body(receive, invocation)
+        if body is not None:
+            invocation.region = await admit(self._gate, scope, body) or invocation.region
+        return body
 
     async def _find(self, invocation: Invocation) -> Target:
         target = await self._table.find(invocation.region, invocation.endpoint)
@@ -320,62 +322,6 @@ def _inside(error: Exception, request_id: str) -> Refused:
     _log.error("request %s failed", request_id, exc_info=error)
     text = f"The request failed inside Dyno. Its id is {request_id}; the service's log has the reason under it."
     return refused(500, "InternalFailure", text)
-
-
-async def _read(receive: Receive, invocation: Invocation) -> bytes | None:
-    """The body; None when the caller goes away before it is whole.
-
-    Nearly every body is there with its head. Only what has to be waited for is timed: a timer for each request would be
-    a seventh of the front's work.
-    """
-    if invocation.length > LIMIT_BYTES:
-        raise _too_large()
-    reading = _whole(receive)
-    try:
-        waits_for = reading.send(None)
-    except StopIteration as whole:
-        body: bytes | None = whole.value
-        return body
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await _resumed(reading, waits_for)
-    except TimeoutError:
-        raise refused(408, "RequestTimeout", f"The body took over {BODY_SECONDS:g} seconds.") from None
-
-
-async def _whole(receive: Receive) -> bytes | None:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > LIMIT_BYTES:
-            raise _too_large()
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-@types.coroutine
-def _resumed(begun: Coroutine[Any, Any, _T], waits_for: Any) -> Generator[Any, Any, _T]:
-    """Go on with a coroutine that has been stepped once and waits for something."""
-    while True:
-        step: Callable[[], Any] = functools.partial(begun.send, None)
-        try:
-            yield waits_for
-        except BaseException as error:  # a cancellation: it is the coroutine's
-            step = functools.partial(begun.throw, error)
-        try:
-            waits_for = step()
-        except StopIteration as whole:
-            result: _T = whole.value
-            return result
-
-
-def _too_large() -> Refused:
-    return refused(400, "ValidationError", f"The body is over the limit of {LIMIT_BYTES} bytes.")
 
 
 _OPENED, _CLOSED = b"x-amzn-sagemaker-new-session-id", b"x-amzn-sagemaker-closed-session-id"

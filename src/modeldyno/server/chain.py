@@ -32,7 +32,7 @@ import msgspec
 from modeldyno.wire.decode import Call, Protocol, api_of, decode_call, is_rpc_path, protocol_of
 from modeldyno.wire.encode import encode_answer
 from modeldyno.wire.faults import Fault, encode_fault, fault
-from modeldyno.wire.gate import Gate, check_service, open_gate
+from modeldyno.wire.gate import LARGE_BYTES, Gate, check_service, open_gate
 from modeldyno.wire.scope import scope_of
 from modeldyno.wire.service import Api
 from modeldyno.wire.signature import SignedRequest
@@ -114,6 +114,7 @@ class App:
             self.answer_health,
             self.answer_metrics,
             self.refuse_other_routes,
+            self.refuse_strangers,
             self.read_body,
             self.answer_call,
         )
@@ -197,6 +198,13 @@ class App:
             return refusal
         return None
 
+    async def refuse_strangers(self, exchange: Exchange) -> Answer | None:
+        """Take a large body from nobody who has no key."""
+        announced = exchange.headers.get("content-length")
+        if not self._gate.required or (announced is not None and int(announced) <= LARGE_BYTES):
+            return None
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._stranger, exchange)
+
     async def read_body(self, exchange: Exchange) -> Answer | None:
         """Take in the body; 413 as soon as it is over the limit (the server discards the rest), 408 when it takes
         too long."""
@@ -234,6 +242,14 @@ class App:
             if not message.get("more_body", False):
                 exchange.body = b"".join(chunks)
                 return True
+
+    def _stranger(self, exchange: Exchange) -> Answer | None:
+        try:
+            self._gate.glance(exchange.signed)
+        except Exception as error:
+            api, protocol = api_of(exchange.headers, exchange.path), protocol_of(exchange.headers, exchange.path)
+            return _faulty(fault(error, exchange.request_id, api, protocol), exchange, api, protocol)
+        return None
 
     def _call(self, exchange: Exchange) -> Answer:
         api, protocol = api_of(exchange.headers, exchange.path), protocol_of(exchange.headers, exchange.path)

@@ -40,6 +40,14 @@ class Keys(Protocol):
         ...
 
 
+LARGE_BYTES = 65_536
+"""Chosen: a body over this is taken in only from those whose head has passed a glance."""
+
+
+class _Enough(Exception):
+    """The head is good, as far as it goes."""
+
+
 class Gate:
     """Lets requests in. Safe to use from several threads."""
 
@@ -66,12 +74,26 @@ class Gate:
             return None
         return verify(request, self._keys.secret, self._now(), body_sha256)
 
-    def admit_patiently(self, request: SignedRequest, body: bytes) -> Identity | None:
-        """As `admit`, and the keys are read anew where the key is not among them: it may be new. May block."""
+    def glance(self, request: SignedRequest) -> None:
+        """What the head alone tells: return where a key of ours may have signed it. May block.
+
+        Raises:
+            AccessRefused: it is not signed, or not with a valid key, or not now.
+        """
 
         def digest() -> str:
-            return hashlib.sha256(body).hexdigest()
+            raise _Enough
 
+        try:
+            self._patiently(request, digest)
+        except _Enough:
+            return
+
+    def admit_patiently(self, request: SignedRequest, body: bytes) -> Identity | None:
+        """As `admit`, and the keys are read anew where the key is not among them: it may be new. May block."""
+        return self._patiently(request, lambda: hashlib.sha256(body).hexdigest())
+
+    def _patiently(self, request: SignedRequest, digest: Callable[[], str]) -> Identity | None:
         try:
             return self.admit(request, digest)
         except AccessRefused as refused:

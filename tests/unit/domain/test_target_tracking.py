@@ -115,3 +115,8 @@ def test_of_several_policies_the_greatest_number_wins() -> None:
 def test_a_product_that_is_whole_is_not_rounded_up() -> None:
     third = replace(TARGET, policies=(replace(POLICY, target=0.1),))
     assert count(third, seen(0.3, 0.3, 0.3), current=1) == 3
+
+
+def test_a_target_of_next_to_nothing_goes_to_the_bound() -> None:
+    target = replace(TARGET, policies=(replace(POLICY, target=5e-324),))
+    assert count(target, seen(1e300, 1e300, 1e300)) == 10

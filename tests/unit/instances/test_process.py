@@ -180,7 +180,7 @@ async def test_a_log_is_appended_to_and_its_tail_is_of_this_attempt(backend: Pro
 async def test_a_log_without_end_is_cut_and_keeps_its_end(
     backend: ProcessBackend, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modeldyno.instances.process._LONGEST_LOG_BYTES", 1024**2)
+    monkeypatch.setattr("modeldyno.instances.server_log._LONGEST_BYTES", 1024**2)
     request = ask(Behaviour.CHATTERS)
     request.log_path.write_text("of an earlier attempt\n")
     mark, cuts = b"of an earlier attempt\n[Dyno: the log was over 1 MiB", 0
@@ -194,7 +194,11 @@ async def test_a_log_without_end_is_cut_and_keeps_its_end(
                     assert _begins(request.log_path, mark)
                 await asyncio.sleep(0.02)
         assert "and so on" in instance.log_tail()
+        async with asyncio.timeout(60):
+            while request.log_path.stat().st_size < 2 * 1024**2:
+                await asyncio.sleep(0.02)
     assert _begins(request.log_path, mark)
+    assert request.log_path.stat().st_size < 1024**2  # also of what came after the last look
 
 
 def _begins(path: Path, first: bytes) -> bool:

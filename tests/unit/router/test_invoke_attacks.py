@@ -14,7 +14,7 @@ import pytest
 from modeldyno.clock import SystemClock
 from modeldyno.domain.endpoint import Endpoint, EndpointStatus, Fleet, Server, ServerStatus
 from modeldyno.domain.pair import Outcome
-from modeldyno.router import invoke
+from modeldyno.router import intake
 from modeldyno.router.invoke import Invoker
 from modeldyno.router.metrics import Metrics
 from modeldyno.router.mirror import MirrorLimits
@@ -75,7 +75,7 @@ class Front:
             most_spool_bytes=1 << 30,
             spare_bytes=0,
         )
-        self.table = RouteTable(rows, self.clock, "front", invoke.LIMIT_BYTES, self.notes.append)  # type: ignore[arg-type]
+        self.table = RouteTable(rows, self.clock, "front", intake.LIMIT_BYTES, self.notes.append)  # type: ignore[arg-type]
         self.invoker = Invoker(self.table, self.clock, "0" * 12, self.tap, open_gate())
         self.root = root
 
@@ -148,7 +148,7 @@ async def a_front(root: Path, *servers: Server, **changes: Any) -> Front:
 
 
 async def test_a_caller_that_trickles_its_body_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(invoke, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(intake, "BODY_SECONDS", 0.1)
     front = await a_front(tmp_path, a_server("s1", "http://127.0.0.1:1"))
 
     async def trickle() -> Mapping[str, Any]:
@@ -340,4 +340,4 @@ async def test_no_name_of_a_header_or_a_path_reaches_a_model(tmp_path: Path) -> 
         assert heads == [b"POST /invocations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\n"]
         for path in ("/endpoints/e/invocations/", "/endpoints/../e/invocations", "/endpoints/e/invocations\n"):
             assert (await front.ask(path=path))[0] == 404
-        assert (await front.ask(headers=((b"content-length", b"%d" % (invoke.LIMIT_BYTES + 1)),)))[0] == 400
+        assert (await front.ask(headers=((b"content-length", b"%d" % (intake.LIMIT_BYTES + 1)),)))[0] == 400
