@@ -18,9 +18,10 @@ TYPE = InstanceType("local.one", 1.0, 1024, usd_per_hour=0.04, price_basis=Price
 HOST = Host("here", (0, 1), 4096, "x86_64", Cgroup.NONE, root=False)
 
 
-def add_job(dyno: Dyno, name: str, trials: int = 2) -> Job:
-    """A job IN_PROGRESS with trials of 1, 2, ... workers."""
-    spec = JobSpec(JobType.DEFAULT, ModelSource("acme:1", None, model_name=name), PayloadSource("s3://b/p", "text/csv"))
+def add_job(dyno: Dyno, name: str, trials: int = 2, package: str | None = None) -> Job:
+    """A job IN_PROGRESS with trials of 1, 2, ... workers, of the model of its name or of a package."""
+    model = ModelSource("acme:1", None, model_name=None if package else name, model_package_arn=package)
+    spec = JobSpec(JobType.DEFAULT, model, PayloadSource("s3://b/p", "text/csv"))
     now = dyno.clock.now()
     arn = f"arn:aws:sagemaker:{REGION}:000000000000:inference-recommendations-job/{name}"
     job = Job(f"id-{name}", REGION, name, arn, JobStatus.PENDING, spec, {}, now, now)
