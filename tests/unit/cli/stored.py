@@ -40,13 +40,13 @@ def window(sequence: int, users: int = 4) -> Window:
     return Window(sequence, 1_800_000_000.0 + sequence, 1.0, users, {4000: 100}, cpu_seconds=0.5, memory_bytes=1024**2)
 
 
-def begin(dyno: Dyno) -> tuple[str, int]:
-    """Claim the next trial and give it three windows; its id and attempt."""
+def begin(dyno: Dyno, windows: int = 3) -> tuple[str, int]:
+    """Claim the next trial and give it so many windows; its id and attempt."""
     store, now = dyno.store, dyno.clock.now()
     store.heartbeat("worker", HOST, now, 60)
     claim = store.claim_trial("worker", lambda trial, busy: Placement((1,), None), now, 60)
     assert claim is not None
-    for sequence in range(3):
+    for sequence in range(windows):
         assert store.add_window(claim.trial.id, claim.trial.attempt, window(sequence))
     return claim.trial.id, claim.trial.attempt
 
