@@ -83,7 +83,7 @@ of_package = Model.create(
 )
 for model in (of_package, built):
     model.delete()
-package.delete()
+session.sagemaker_client.delete_model_package(ModelPackageName=arn)  # the SDK's own delete() knows no versions
 ModelPackageGroup.get(model_package_group_name="registry").delete()
 
 Path("said.json").write_text(
