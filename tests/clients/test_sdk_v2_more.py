@@ -26,6 +26,8 @@ def test_a_load_test_a_recommendation_by_its_id_and_a_package(sdk: Client) -> No
     assert said["by_id"] == pytest.approx(said["expected"], rel=1e-4)
     assert said["packaged"] == pytest.approx(said["expected"], rel=1e-4)
     assert said["package"].endswith(":model-package/diabetes/1")
+    assert said["measured"] == said["package"]
+    assert said["recommended_type"] == "ml.own.large"
     assert said["approval"] == "Approved"  # the SDK approves what it deploys
 
 

@@ -23,3 +23,15 @@ def test_a_built_model_is_right_sized_deployed_and_load_tested(
     assert service.client.list_models(NameContains="built")["Models"] == []
     service.clear()
     assert service.client.list_endpoint_configs()["EndpointConfigs"] == []
+
+
+def test_a_registered_model_is_approved_measured_and_made_a_model(
+    client_of: Callable[[str], Client], service: Hosting
+) -> None:
+    said = client_of("sdk-v3").flow("registry")
+    assert said["approval"] == ["PendingManualApproval", "Approved", "looked at"]
+    assert said["metadata"] == {"team": "risk"}
+    assert said["listed"] == [said["package"]]
+    assert said["package"].endswith(":model-package/registry/1")
+    assert (said["status"], said["types"]) == ("COMPLETED", ["ml.own.large"])
+    assert service.client.list_models(NameContains="of-package")["Models"] == []

@@ -99,6 +99,7 @@ def test_a_version_is_described_as_it_was_created(sagemaker, version, package_re
         for member, value in package_request.items():
             assert answer[member] == value
         assert (answer["ModelPackageGroupName"], answer["ModelPackageVersion"]) == ("grp", 1)
+        assert "ModelPackageName" not in answer  # the Python SDK would ask for it instead of the ARN
         assert answer["ModelPackageArn"] == version
         assert answer["ModelApprovalStatus"] == "PendingManualApproval"
         assert answer["ModelPackageStatus"] == "Completed"

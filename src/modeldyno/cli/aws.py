@@ -48,8 +48,9 @@ def aws(
     with options.opened(config, data_dir, database) as dyno:
         keys = dyno.store.access_keys()
         served = DirectoryLock(dyno.places).url() if host is None and port is None else None
-        url = served or url_of(dyno.settings, host, port)
-    os.execve(program, [program, *words], variables(os.environ, reachable(url), keys))
+        url = reachable(served or url_of(dyno.settings, host, port))
+    # Said twice: before 1.29 and 2.13 the AWS CLI does not look at AWS_ENDPOINT_URL, and would ask AWS.
+    os.execve(program, [program, "--endpoint-url", url, *words], variables(os.environ, url, keys))
 
 
 def url_of(settings: Settings, host: str | None, port: int | None) -> str:

@@ -26,21 +26,24 @@ def jobs(
     config: options.Config = None,
 ) -> None:
     """List jobs, newest first."""
-    from rich.console import Console
     from rich.text import Text
 
+    from modeldyno.cli.results import print_wide
     from modeldyno.domain.resource import Query
     from modeldyno.ui.tables import plain_table, status_text
 
     with options.opened(config, data_dir, database) as dyno:
         page = dyno.store.find_jobs(Query(region=region, limit=limit))
     table = plain_table("job", "type", "status", "created", "model")
+    for column in table.columns[:-1]:  # a name that is cut by a line end cannot be copied
+        column.no_wrap = True
     for job in page.items:
-        model = job.spec.model.model_name or job.spec.model.model_package_arn or ""
+        package = job.spec.model.model_package_arn or ""
+        model = job.spec.model.model_name or package.rpartition(":model-package/")[2]
         created = datetime.fromtimestamp(job.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
         table.add_row(Text(job.name), job.spec.job_type, status_text(job.status), created, Text(model))
     if page.items:
-        Console().print(table)
+        print_wide(table)
     else:
         typer.echo(f"No jobs in {region}.", err=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.5
 _LINE_SECONDS = 5.0  # between two lines about a trial that goes on
 _UNTAKEN_SECONDS = 15.0  # a worker that runs takes a job within a second or two
+_BUILDING = "Building the environment"  # of the log line that says so
 _RECENT_WINDOWS = 3  # what "now" means: enough to be steady, few enough to be live
 
 
@@ -83,8 +84,10 @@ class Watcher:
     def look(self) -> Sight:
         """How it stands now. Raises ResourceNotFound."""
         job = self.dyno.store.job(self.region, self.name)
-        trials = tuple(self._standing(job, trial) for trial in self.dyno.store.trials(job.id))
-        story = tuple(line.message for line in self.dyno.store.log_lines(job.id) if line.trial_index is None)
+        lines = self.dyno.store.log_lines(job.id)
+        last = {line.trial_index: line.message for line in lines}
+        trials = tuple(self._standing(job, trial, last) for trial in self.dyno.store.trials(job.id))
+        story = tuple(line.message for line in lines if line.trial_index is None)
         return Sight(job, trials, (*story, *self._doubt(job), *self._queue(job, trials)))
 
     def _queue(self, job: Job, trials: Sequence[Standing]) -> tuple[str, ...]:
@@ -102,7 +105,7 @@ class Watcher:
         log = self.dyno.places.logs / "worker.log"
         return (f"No worker has taken the job yet: is `dyno up` running? A worker's log is {log}.",) if waiting else ()
 
-    def _standing(self, job: Job, trial: Trial) -> Standing:
+    def _standing(self, job: Job, trial: Trial, last: Mapping[int | None, str]) -> Standing:
         if trial.result is not None:
             figures = trial.result.figures
             remark = words.plural(len(trial.result.flags), "note") if trial.result.flags else ""
@@ -116,7 +119,8 @@ class Watcher:
                 percentile=figures.percentile,
             )
         if trial.status is TrialStatus.IN_PROGRESS:
-            return _live(trial, self._windows(trial), job.spec.rules.percentile)
+            builds = last.get(trial.spec.index, "").startswith(_BUILDING)
+            return _live(trial, self._windows(trial), job.spec.rules.percentile, builds=builds)
         return Standing(trial, remark=_first_line(trial.failure_reason))
 
     def _windows(self, trial: Trial) -> list[Window]:
@@ -127,9 +131,10 @@ class Watcher:
         return known
 
 
-def _live(trial: Trial, windows: Sequence[Window], percentile: float) -> Standing:
+def _live(trial: Trial, windows: Sequence[Window], percentile: float, *, builds: bool) -> Standing:
     if not windows:
-        return Standing(trial, remark="starting" if trial.attempt <= 1 else f"starting, attempt {trial.attempt}")
+        doing = "building its environment" if builds else "starting"
+        return Standing(trial, remark=doing if trial.attempt <= 1 else f"{doing}, attempt {trial.attempt}")
     last = windows[-1]
     now = [one for one in windows if (one.users, one.rate_per_second) == (last.users, last.rate_per_second)]
     seconds = sum(window.duration_seconds for window in now) or 1.0

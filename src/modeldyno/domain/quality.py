@@ -195,11 +195,12 @@ def open_loop_flags(
     if told.per_minute is None:
         words.append(f"the rate of arrivals that holds the threshold could not be told: {told.note}")
     elif told.low_per_minute is not None and told.high_per_minute is not None:
-        half = (told.high_per_minute - told.low_per_minute) / 2 / told.per_minute
-        if half > OPEN_LOOP_LIMIT and not told.at_least:
+        rate, low, high = told.per_minute, told.low_per_minute, told.high_per_minute
+        if (high - low) / 2 / rate > OPEN_LOOP_LIMIT and not told.at_least:
+            widest = max(high - rate, rate - low) / rate  # as it stands beneath the figure
             words.append(
-                f"the rate of arrivals that holds the threshold is known to ±{half:.0%} only: service times vary much, "
-                "or there was too little time for a model so slow"
+                f"the rate of arrivals that holds the threshold is known to ±{widest:.0%} only: service times vary "
+                "much, or there was too little time for a model so slow"
             )
     if foreign_share > FOREIGN_LIMIT:
         words.append(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -237,7 +238,7 @@ class Compilations:
             target=target,
             log_path=log_path,
             limit_seconds=LIMIT_SECONDS,
-            on_progress=lambda text: self._parts.note(f"the compilation of job {job.name}: {text}"),
+            on_progress=partial(self._say, job),
         )
         try:
             words = await self._parts.compiler.compile(request)

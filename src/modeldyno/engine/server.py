@@ -209,6 +209,7 @@ class ServerRun:
             log_path=log_path,
             startup_seconds=variant.startup_seconds,
             lasting=True,
+            on_progress=lambda text: self._tell(f"{self._name}: {text}"),
         )
 
 

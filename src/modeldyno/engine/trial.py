@@ -266,6 +266,7 @@ class TrialRun:
             environment=self._spec.environment,
             log_path=log_path,
             startup_seconds=self._parts.options.startup_seconds,
+            on_progress=self._say,
         )
 
     def _target(self, material: Material, instance: Instance) -> LoadTarget:

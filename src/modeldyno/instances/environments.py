@@ -23,6 +23,7 @@ from modeldyno.instances.environments_recipes import RECIPES
 from modeldyno.instances.environments_uv import Uv
 from modeldyno.instances.prepared import Prepared
 from modeldyno.ports import DeployRequest
+from modeldyno.ports.instances import untold
 
 _RUNTIME = Path(__file__).resolve().parent.parent / "runtime"
 _MODEL = "/opt/ml/model"
@@ -108,7 +109,7 @@ class Environments:
             InputFault: it cannot be built.
         """
         choice = ImageChoice(ImageKind.SCRIPT, framework, version)
-        return (await build(self._cache_dir, self._uv, Recipient(choice), lambda text: None)).python
+        return (await build(self._cache_dir, self._uv, Recipient(choice), untold)).python
 
     def _script(
         self, choice: ImageChoice, environment: Environment, workers: int, request: DeployRequest, algorithm: bool

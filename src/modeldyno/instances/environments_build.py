@@ -11,7 +11,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -62,7 +62,7 @@ class Environment:
         return self.path / "bin" / "python"
 
 
-async def build(cache: Path, uv: Uv, recipient: Recipient, say: Callable[[str], None]) -> Environment:
+async def build(cache: Path, uv: Uv, recipient: Recipient, say: Callable[[str], Awaitable[None]]) -> Environment:
     """The environment, out of the cache or new.
 
     Raises:
@@ -77,7 +77,7 @@ async def build(cache: Path, uv: Uv, recipient: Recipient, say: Callable[[str], 
         if known is not None:
             return known
         title = f"{RECIPES[recipient.framework].title} {recipient.choice.version or '(newest)'}"
-        say(f"Building the environment of {title} on Python {_python()}: once, then it is kept.")
+        await say(f"Building the environment of {title} on Python {_python()}: once, then it is kept.")
         try:
             made = await _make(path, uv, recipient)
         except UvFailure as error:
@@ -85,7 +85,7 @@ async def build(cache: Path, uv: Uv, recipient: Recipient, say: Callable[[str], 
         finally:
             if _read(path) is None:
                 await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
-        say(f"Built the environment of {made.title}.")
+        await say(f"Built the environment of {made.title}.")
         return made
 
 

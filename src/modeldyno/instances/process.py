@@ -225,7 +225,6 @@ class ProcessBackend:
         log_start = request.log_path.stat().st_size if request.log_path.exists() else 0
         try:
             launch = self._launch(request, prepared, port, home, group)
-            request.on_progress(f"Starting {prepared.description or prepared.command[0]}.")
             free = _free_bytes(home.path)
             began = perf_counter()
             process, report = launch.start()
@@ -310,7 +309,6 @@ def _limits(placement: Placement) -> Limits:
 
 async def _ready(instance: ProcessInstance, port: int, request: DeployRequest) -> None:
     """Wait for /ping, from the server itself and not from a stranger on its port."""
-    request.on_progress("Waiting for /ping.")
     try:
         await wait_until_ready(port, request.startup_seconds, instance.death)
     except ModelFault as fault:

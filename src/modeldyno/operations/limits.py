@@ -1,4 +1,4 @@
-"""Limits that only AWS's documentation states: data with their source, enforced with `--documented-limits`."""
+"""Limits that only AWS's documentation states: data with their source, enforced where `documented_limits` is set."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def create(context: Context, params: Shape) -> Shape:
 
 
 def describe(context: Context, params: Shape) -> Shape:
-    """The request as it was, and what updates made of it. Assumption A-0025."""
+    """The request as it was, and what updates made of it."""
     described = package_shape(find_package(context, name(params, "ModelPackageName")))
     if text(params, "IncludedData") == "MetadataOnly" and "ModelCard" in described:
         described["ModelCard"] = without(struct(described, "ModelCard"), "ModelCardContent")
@@ -70,12 +70,16 @@ def describe(context: Context, params: Shape) -> Shape:
 
 
 def package_shape(package: Resource) -> Shape:
-    """A package as it was sent and updated, and where it stands."""
+    """A package as it was sent and updated, and where it stands. A version has no ModelPackageName.
+
+    **Source:** SageMaker Python SDK 3, ``sagemaker/core/tools/constants.py``: it is "not applicable to versioned model
+    packages". Where there is one, ``ModelPackage.refresh()`` asks for it instead of the ARN.
+    """
     document = without(package.document, "ClientToken", "ModelPackageName", "ModelPackageGroupName")
     return {
         "CertifyForMarketplace": False,
         **document,
-        "ModelPackageName": package.parent or package.name,
+        "ModelPackageName": package.name if package.parent is None else None,
         "ModelPackageGroupName": package.parent,
         "ModelPackageVersion": package.version,
         "ModelPackageArn": package.arn,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from modeldyno.domain.model import ModelSource
-from modeldyno.ports.instances import Tag
+from modeldyno.ports.instances import Tag, untold
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class CompileRequest:
     model_dir, code_dir: as of a `DeployRequest`. payload_dir: sample requests, of `content_type`, by which the compiled
     model is held against the plain one; `accept` None: any. inputs: shapes by the names of the inputs. target: the file
     that becomes the compiled model, a tar.gz. log_path: where the model's output goes (appended).
+    on_progress: as of a `DeployRequest`.
     """
 
     tag: Tag
@@ -31,7 +32,7 @@ class CompileRequest:
     target: Path
     log_path: Path
     limit_seconds: float
-    on_progress: Callable[[str], None] = field(default=lambda text: None)
+    on_progress: Callable[[str], Awaitable[None]] = untold
 
 
 class Compiler(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,10 @@ from typing import Protocol
 from modeldyno.domain.host import Host
 from modeldyno.domain.model import ModelSource
 from modeldyno.domain.trial import Flag, Placement, TrialSpec
+
+
+async def untold(text: str) -> None:
+    """Progress that nobody asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class DeployRequest:
     never a pipe).
     environment: what the user and the plan set; the backend adds the container contract's own variables.
     startup_seconds: how long until `/ping` must answer 200. lasting: the server outlives this process when that is
-    killed, and can be adopted by the next.
+    killed, and can be adopted by the next. on_progress: told, in sentences, of what takes minutes before the server
+    starts (an environment that is built).
     """
 
     tag: Tag
@@ -50,7 +55,7 @@ class DeployRequest:
     log_path: Path
     startup_seconds: float
     lasting: bool = False
-    on_progress: Callable[[str], None] = field(default=lambda text: None)
+    on_progress: Callable[[str], Awaitable[None]] = untold
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from .answers import Serving
 from .configuration import read
 from .handlers import ScriptError
 from .loading import load
+from .versions import Versions
 
 LOAD_FAILED = 3  # the exit status of a worker whose model could not be loaded
 
@@ -29,22 +30,24 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the front's; it ends its workers
     with socket.socket(fileno=options.worker) as front:
+        versions = Versions()
         try:
-            model = load(read(options.framework, os.environ, options.compiled))
+            with versions:
+                model = load(read(options.framework, os.environ, options.compiled))
         except (Exception, SystemExit) as error:
-            return _tell_failure(front, error)
+            return _tell_failure(front, error, versions.hint)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the front is gone
             front.sendall(frames.pack({"ready": True}))
             _serve(front, model)
     return 0
 
 
-def _tell_failure(front: socket.socket, error: BaseException) -> int:
+def _tell_failure(front: socket.socket, error: BaseException, hint: str) -> int:
     if not isinstance(error, ScriptError):
         traceback.print_exception(type(error), error, error.__traceback__)
         sys.stderr.flush()
-    reason = traceback.format_exception_only(type(error), error)[-1].strip()
-    front.sendall(frames.pack({"failed": str(error) if isinstance(error, ScriptError) else reason}))
+    reason = " ".join(traceback.format_exception_only(type(error), error)[-1].split())  # one line, the last of the log
+    front.sendall(frames.pack({"failed": (str(error) if isinstance(error, ScriptError) else reason) + hint}))
     return LOAD_FAILED
 
 

@@ -24,6 +24,9 @@ _ENCODER = msgspec.json.Encoder()
 # Tuples: a union would be built anew at each look. A dict is known at once, another mapping only by its ancestors.
 _NUMBERS = (float, int)
 _MAPPINGS = (dict, Mapping)
+_OPTIONAL = {"DescribeModelPackageOutput": frozenset(("ModelPackageName",))}
+"""Members that the service model requires, and the service leaves out. **Source:** SageMaker Python SDK 3,
+``sagemaker/core/tools/constants.py``, REQUIRED_TO_OPTIONAL_OVERRIDES."""
 
 
 class ResultError(TypeError):
@@ -122,7 +125,7 @@ def _make(
 
 
 def _structure(shape: Shape, shape_name: str, members: dict[str, Writer]) -> Writer:
-    required = frozenset(shape.required)
+    required = frozenset(shape.required) - _OPTIONAL.get(shape_name, frozenset())
 
     def write(value: Any) -> dict[str, object]:
         if not isinstance(value, _MAPPINGS):

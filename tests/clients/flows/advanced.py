@@ -1,5 +1,6 @@
 """A load test with the SageMaker Python SDK, version 2, and what comes after: deploy a recommendation by its id,
-register the model, and deploy the package. The rest of AWS's notebook *inference-recommender-with-python-sdk*."""
+register the model, right-size the package and deploy it. The rest of AWS's notebook
+*inference-recommender-with-python-sdk*."""
 
 import json
 import tarfile
@@ -98,7 +99,17 @@ package = a_model().register(
     framework="SAGEMAKER-SCIKIT-LEARN",
     framework_version="1.2-1",
 )
-package.deploy(initial_instance_count=1, instance_type="ml.own.large", endpoint_name="packaged")
+package.right_size(
+    sample_payload_url=payload_url,
+    supported_content_types=["text/csv"],
+    supported_instance_types=["ml.own.large"],
+    framework="SAGEMAKER-SCIKIT-LEARN",
+)
+package_job = package.inference_recommender_job_results
+package.deploy(endpoint_name="packaged")  # on what was recommended
+(package_variant,) = client.describe_endpoint_config(
+    EndpointConfigName=client.describe_endpoint(EndpointName="packaged")["EndpointConfigName"]
+)["ProductionVariants"]
 of_package = Predictor("packaged", session, **both_ways)
 packaged = of_package.predict(rows[:3])
 approval = client.describe_model_package(ModelPackageName=package.model_package_arn)["ModelApprovalStatus"]
@@ -122,6 +133,8 @@ Path("said.json").write_text(
             "environment": environment,
             "by_id": by_id,
             "packaged": packaged,
+            "measured": package_job["InputConfig"]["ModelPackageVersionArn"],
+            "recommended_type": package_variant["InstanceType"],
             "package": package.model_package_arn,
             "approval": approval,
             "expected": regression.predict(rows[:3]).tolist(),

@@ -18,9 +18,10 @@ TYPE = InstanceType("local.one", 1.0, 1024, usd_per_hour=0.04, price_basis=Price
 HOST = Host("here", (0, 1), 4096, "x86_64", Cgroup.NONE, root=False)
 
 
-def add_job(dyno: Dyno, name: str, trials: int = 2) -> Job:
-    """A job IN_PROGRESS with trials of 1, 2, ... workers."""
-    spec = JobSpec(JobType.DEFAULT, ModelSource("acme:1", None, model_name=name), PayloadSource("s3://b/p", "text/csv"))
+def add_job(dyno: Dyno, name: str, trials: int = 2, package: str | None = None) -> Job:
+    """A job IN_PROGRESS with trials of 1, 2, ... workers, of the model of its name or of a package."""
+    model = ModelSource("acme:1", None, model_name=None if package else name, model_package_arn=package)
+    spec = JobSpec(JobType.DEFAULT, model, PayloadSource("s3://b/p", "text/csv"))
     now = dyno.clock.now()
     arn = f"arn:aws:sagemaker:{REGION}:000000000000:inference-recommendations-job/{name}"
     job = Job(f"id-{name}", REGION, name, arn, JobStatus.PENDING, spec, {}, now, now)
@@ -39,13 +40,13 @@ def window(sequence: int, users: int = 4) -> Window:
     return Window(sequence, 1_800_000_000.0 + sequence, 1.0, users, {4000: 100}, cpu_seconds=0.5, memory_bytes=1024**2)
 
 
-def begin(dyno: Dyno) -> tuple[str, int]:
-    """Claim the next trial and give it three windows; its id and attempt."""
+def begin(dyno: Dyno, windows: int = 3) -> tuple[str, int]:
+    """Claim the next trial and give it so many windows; its id and attempt."""
     store, now = dyno.store, dyno.clock.now()
     store.heartbeat("worker", HOST, now, 60)
     claim = store.claim_trial("worker", lambda trial, busy: Placement((1,), None), now, 60)
     assert claim is not None
-    for sequence in range(3):
+    for sequence in range(windows):
         assert store.add_window(claim.trial.id, claim.trial.attempt, window(sequence))
     return claim.trial.id, claim.trial.attempt
 

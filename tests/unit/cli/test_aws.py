@@ -47,7 +47,7 @@ def test_everything_behind_the_first_word_is_the_aws_clis(aws_of_dyno: Run, told
     shown = aws_of_dyno("--port", "7", "sagemaker", "list-models", "--port", "8")
     assert shown.exit_code == 0, shown.output
     ((words, variables),) = told
-    assert words == ["sagemaker", "list-models", "--port", "8"]
+    assert words == ["--endpoint-url", "http://127.0.0.1:7", "sagemaker", "list-models", "--port", "8"]
     assert variables["AWS_ENDPOINT_URL"] == "http://127.0.0.1:7"
     assert variables["AWS_DEFAULT_REGION"] == "us-east-1"
 

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from modeldyno.app.compose import Dyno
 from modeldyno.cli.commands import app
 from modeldyno.domain.job import Job
+from tests.unit.cli.stored import add_job
 
 Run = Callable[..., Result]
 
@@ -22,6 +23,13 @@ def test_jobs_are_listed_with_their_status(run: Run, ended: Job) -> None:
     shown = run("jobs")
     assert shown.exit_code == 0
     assert shown.stdout.splitlines()[1].split()[:3] == ["churn", "Default", "COMPLETED"]
+
+
+def test_a_long_name_stands_on_one_line_and_a_package_by_its_short_name(run: Run, dyno: Dyno) -> None:
+    name = "SMPYTHONSDK-1f807fcd-a728-413a-8dd4-c5bd8fcf7271"
+    add_job(dyno, name, package="arn:aws:sagemaker:us-east-1:000000000000:model-package/churn/1")
+    (line,) = run("jobs").stdout.splitlines()[1:]
+    assert (line.split()[0], line.split()[-1]) == (name, "churn/1")
 
 
 def test_no_jobs_is_said_and_not_an_empty_table(run: Run) -> None:

@@ -11,6 +11,7 @@ from modeldyno.app.compose import Dyno
 from modeldyno.cli.progress import Lines, Watcher, follow
 from modeldyno.domain.job import JobStatus
 from modeldyno.domain.trial import TrialStatus
+from modeldyno.ports import LogLine
 from tests.unit.cli.stored import REGION, add_job, begin, finish, measured, window
 
 
@@ -29,6 +30,18 @@ def test_a_running_trial_shows_users_throughput_latency_and_cpu_of_its_last_wind
     dyno.store.add_window(trial, attempt, window(3, users=8))
     (raised, _) = Watcher(dyno, REGION, "churn").look().trials
     assert raised.users == 8
+
+
+def test_a_trial_that_waits_for_its_environment_says_so(dyno: Dyno) -> None:
+    job = add_job(dyno, "churn")
+    trial = dyno.store.trials(job.id)[0]
+    begin(dyno, windows=0)
+    assert Watcher(dyno, REGION, "churn").look().trials[0].remark == "starting"
+    said = "Building the environment of scikit-learn 1.7.2 on Python 3.11: once, then it is kept."
+    dyno.store.log(job.id, [LogLine(dyno.clock.now(), said, trial.spec.index)])
+    assert Watcher(dyno, REGION, "churn").look().trials[0].remark == "building its environment"
+    dyno.store.log(job.id, [LogLine(dyno.clock.now(), "Built the environment.", trial.spec.index)])
+    assert Watcher(dyno, REGION, "churn").look().trials[0].remark == "starting"
 
 
 def test_windows_are_read_once_and_only_the_last_are_kept(dyno: Dyno) -> None:

@@ -138,3 +138,7 @@ def test_a_rate_that_is_known_badly_or_not_at_all_says_so_in_words() -> None:
     assert "it died" in open_loop_flags(told(per_minute=None, note="it died"), [], P95_25_MS)[Flag.OPEN_LOOP]
     assert "others used 40% of the model's cores" in open_loop_flags(told(), [], P95_25_MS, 0.4)[Flag.OPEN_LOOP]
     assert "up to 20.0 ms late" in open_loop_flags(told(), [late], P95_25_MS)[Flag.OPEN_LOOP]
+
+
+def test_the_flag_tells_the_wider_side_as_the_table_does() -> None:
+    assert "known to ±40% only" in open_loop_flags(told(low_per_minute=600.0), [], P95_25_MS)[Flag.OPEN_LOOP]

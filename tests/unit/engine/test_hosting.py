@@ -73,6 +73,9 @@ async def test_an_endpoint_comes_into_service_with_its_models_files(world: World
         assert len(serving(world)) == 2
         assert {request.lasting for request in world.backend.requests} == {True}
         assert all((request.model_dir or Path()).joinpath("model.bin").is_file() for request in world.backend.requests)
+        await world.backend.requests[0].on_progress("Building the environment.")
+    story = [event.message for event in world.store.story(endpoint(world).arn)]
+    assert "main/0: Building the environment." in story
     assert world.backend.live == {}
     assert [server.worker_id for server in world.store.servers()] == [None, None]
 

@@ -47,6 +47,16 @@ async def test_a_default_job_measures_every_type_and_completes(world: World) -> 
     assert not world.backend.live
 
 
+async def test_what_takes_minutes_before_a_server_starts_is_told_in_the_log_of_its_trial(world: World) -> None:
+    world.submit("job", "one")
+    async with world.worker():
+        job = await world.ended()
+        await world.backend.requests[0].on_progress("Building the environment.")
+    assert ("Building the environment.", 0) in [
+        (line.message, line.trial_index) for line in world.store.log_lines(job.id)
+    ]
+
+
 async def test_a_type_that_the_host_cannot_be_fails_alone(world: World) -> None:
     world.submit("job", "huge", "one")
     async with world.worker():

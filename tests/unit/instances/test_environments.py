@@ -158,7 +158,11 @@ async def test_hugging_face_brings_the_torch_of_its_image(environments, ask, mod
 
 async def test_the_same_content_is_built_once_even_when_asked_for_twice_at_once(environments, ask, model_dir):
     said = []
-    request = ask(source=of("1.5"), model_dir=model_dir, on_progress=said.append)
+
+    async def say(text):
+        said.append(text)
+
+    request = ask(source=of("1.5"), model_dir=model_dir, on_progress=say)
     first, second = await asyncio.gather(environments.prepare(request), environments.prepare(request))
     third = await environments.prepare(request)
     assert first == second == third

@@ -104,6 +104,7 @@ def test_the_functions_before_and_after_loading_are_called(serve):
         ("x = 1", "no model_fn"),
         (None, "no model_fn"),
         ("import os\nos._exit(7)", "exited with status 7"),
+        ("def model_fn(d): raise ValueError('expected:\\n- a\\n- b')", "loaded: ValueError: expected: - a - b"),
     ],
 )
 def test_a_model_that_cannot_be_loaded_ends_the_server_with_the_reason_last_in_its_log(serve, script, reason):
@@ -111,6 +112,22 @@ def test_a_model_that_cannot_be_loaded_ends_the_server_with_the_reason_last_in_i
     assert server.process.wait(30) == 1
     assert server.log.strip().splitlines()[-1].startswith("The model could not be loaded: ")
     assert reason in server.log
+
+
+def test_a_pickle_of_another_scikit_learn_is_named_where_it_cannot_be_loaded(serve):
+    server = serve("""
+import warnings
+
+def model_fn(d):
+    warnings.warn("Trying to unpickle estimator SVC from version 1.7.2 when using version 1.2.2. This might lead to")
+    raise ValueError("an incompatible dtype")
+""")
+    assert server.process.wait(30) == 1
+    assert server.log.strip().splitlines()[-1] == (
+        "The model could not be loaded: ValueError: an incompatible dtype (scikit-learn 1.7.2 wrote the model, "
+        "1.2.2 read it: choose an image of 1.7.2)"
+    )
+    assert "UserWarning: Trying to unpickle estimator SVC" in server.log
 
 
 @pytest.mark.parametrize(
