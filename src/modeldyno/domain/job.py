@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from modeldyno.domain.catalog import InstanceType
 from modeldyno.domain.model import ModelSource, PayloadSource
+from modeldyno.domain.run_off import RunOff
 from modeldyno.domain.serverless import Serverless
 from modeldyno.domain.traffic import Traffic
 
@@ -149,7 +150,8 @@ class Job:
     """A job row. Times are seconds since the Unix epoch; `document` is the validated request in the wire's shape.
 
     `region` and `name` are unique together. `plan_notes` says, in words, what was left out of the plan and why.
-    `started_at`: when it went IN_PROGRESS; `JobSpec.duration_seconds` counts from there.
+    `started_at`: when it went IN_PROGRESS; `JobSpec.duration_seconds` counts from there. `run_off`: how its leaders
+    came out when they were measured again in turns; it decides their order.
     """
 
     id: str
@@ -166,3 +168,4 @@ class Job:
     failure_reason: str | None = None
     plan_notes: tuple[str, ...] = ()
     started_at: float | None = None
+    run_off: RunOff | None = None

@@ -245,7 +245,7 @@ async def test_a_job_that_cannot_be_planned_because_of_a_defect_fails_and_is_not
     def broken(*args: Any) -> Any:
         raise ValueError("of nobody's making")
 
-    monkeypatch.setattr("modeldyno.engine.worker.plan", broken)
+    monkeypatch.setattr("modeldyno.engine.jobs.plan", broken)
     world.submit()
     async with world.worker():
         job = await world.ended()

@@ -1,0 +1,194 @@
+"""A run-off as one unit: deploy the leaders, load them in turns, tear down (`domain/run_off.py` has the rules).
+
+1. It has the host to itself. Where the memory holds them all are deployed at once, and the others are idle while one is
+   loaded, on the very cores that its trial had; else each is deployed anew for its turns.
+2. A turn begins with new connections and a settling window, and ends when nothing is in flight any more.
+3. It is claimed, renewed, fenced, stopped and repeated as a trial is, since it is a row among them; what goes wrong
+   ends it and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+
+from modeldyno.domain import statistics
+from modeldyno.domain.errors import InputFault, ModelFault, ServiceError
+from modeldyno.domain.host import Host, at_once, place
+from modeldyno.domain.leaders import contender_of, with_note
+from modeldyno.domain.measurement import Window, throughput_per_second
+from modeldyno.domain.run_off import FEWEST_ROUNDS, Rounds, Turn, turn_windows
+from modeldyno.domain.stopping import failing, too_many_failures
+from modeldyno.domain.trial import Trial, TrialStatus
+from modeldyno.engine.attempt import Attempt, Ending
+from modeldyno.engine.deployment import Deployment
+from modeldyno.engine.group import tags_of
+from modeldyno.engine.materials import Materials
+from modeldyno.engine.parts import Parts
+from modeldyno.ports import Claim, Instance, LoadSession, Tag
+
+_WARM = 1.03  # a window that brings no more than this over the one before: warm
+_WARMING_WINDOWS = (
+    6  # at most; chosen: what a server took to warm up in its trial is in its figures' windows, cut there
+)
+_MOST_TIMES = 5  # of the run-off's seconds: longer it may not take to deploy
+
+
+class RunOffRun:
+    """One attempt at a job's run-off."""
+
+    def __init__(self, parts: Parts, claim: Claim, tag: Tag, materials: Materials, host: Host) -> None:
+        self._parts = parts
+        self._claim = claim
+        self._tag = tag
+        self._materials = materials
+        self._host = host
+        self._attempt = Attempt(parts, claim, tag, _words)
+
+    async def run(self) -> None:
+        """Hold it, and write how it ended. Cancelled: everything is torn down and nothing is written.
+
+        Raises:
+            StoreUnreachable: the database is away; all is torn down and there is no end yet.
+        """
+        await self._attempt.carry_out(self._held())
+
+    async def _held(self) -> Ending:
+        job, options = self._claim.job, self._parts.options
+        measured = await asyncio.to_thread(self._parts.store.trials, job.id)
+        leaders = [measured[spec.index] for spec in self._claim.trial.spec.contenders]
+        beside = at_once([trial.spec.instance_type for trial in leaders], self._host)
+        together = beside > 1
+        leaders = leaders[: max(2, beside)]
+        self._refuse_long(leaders, 1 if together else FEWEST_ROUNDS)
+        await self._attempt.say(
+            f"Run-off: {_listed([trial.spec.told for trial in leaders])} are measured again in turns."
+        )
+        await asyncio.to_thread(statistics.prepare)
+        seconds = options.run_off_seconds * (1 if together else _MOST_TIMES)
+        rounds = Rounds(tuple(contender_of(trial) for trial in leaders), seconds)
+        seats = {trial.spec.index: await self._seat(trial, place) for place, trial in enumerate(leaders)}
+        clock = self._parts.clock
+        async with AsyncExitStack() as stack:
+            for seat in seats.values() if together else ():
+                await seat.open(stack)
+            began = clock.monotonic()
+            while order := rounds.next_round(clock.monotonic() - began):
+                for index in order:
+                    rounds.add(await seats[index].turn(rounds.round))
+            passed = clock.monotonic() - began
+        ended = rounds.concluded(together=together, seconds=passed)
+        return Ending(run_off=with_note(ended, {trial.spec.index: trial.spec for trial in leaders}))
+
+    def _refuse_long(self, leaders: Sequence[Trial], times: int) -> None:
+        """What deploying took in the trials tells what it will take now."""
+        known = [trial.result.load_started_at - (trial.started_at or 0.0) for trial in leaders if trial.result]
+        needed, most = times * sum(known), _MOST_TIMES * self._parts.options.run_off_seconds
+        if needed > most:
+            raise InputFault(
+                f"To deploy the leaders again would take {needed:.0f} s, more than the {most:.0f} s allowed."
+            )
+
+    async def _seat(self, trial: Trial, number: int) -> _Seat:
+        job, spec = self._claim.job, trial.spec
+        placement = place(spec.instance_type, self._host, ())
+        assert placement is not None  # on an empty host
+        assert trial.result is not None  # leaders were measured
+        material = await self._materials.of(job, spec.specification, spec.compiled)
+        deployment = Deployment(self._parts, job, spec, material, placement)
+        tag = tags_of(self._tag, self._claim.trial.spec)[number]
+        return _Seat(deployment, tag, self._claim.trial.spec.index, trial.result.figures.users)
+
+
+class _Seat:
+    """One contender: its server, while there is one, and the generator that drives it."""
+
+    def __init__(self, deployment: Deployment, tag: Tag, index: int, users: int) -> None:
+        self._deployment = deployment
+        self._parts = deployment.parts
+        self._tag = tag
+        self._index = index
+        self._users = users
+        self._instance: Instance | None = None
+        self._session: LoadSession | None = None
+        self._windows: AsyncIterator[Window] | None = None
+        self._per_second = 0.0
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Deploy it, and load it until it is warm."""
+        log = self._parts.log_path(self._deployment.job, self._index)
+        request = self._deployment.request(
+            self._tag, log.with_name(f"{log.stem}-{self._deployment.spec.index}{log.suffix}")
+        )
+        self._instance = await stack.enter_async_context(self._parts.backend.deploy(request))
+        target = self._deployment.target((self._instance.url,))
+        self._session = await stack.enter_async_context(self._parts.generator.drive(target))
+        self._windows = self._session.windows()
+        await self._warm(self._session)
+
+    async def turn(self, number: int) -> Turn:
+        """Its turn in that round; where it is not deployed, it is for this turn alone."""
+        if self._session is not None:
+            return await self._turn(self._session, number)
+        async with AsyncExitStack() as stack:
+            await self.open(stack)
+            assert self._session is not None  # it is open
+            try:
+                return await self._turn(self._session, number)
+            finally:
+                self._session = None
+
+    async def _turn(self, session: LoadSession, number: int) -> Turn:
+        await session.set_users(self._users, redraw=True)
+        taken = [await self._window() for _ in range(turn_windows(self._per_second))]
+        await self._quieten(session)
+        answered = sum(window.succeeded for window in taken)
+        if not answered or too_many_failures(taken, self._deployment.job.spec.rules):
+            raise ModelFault(f"In its turn {failing(taken)} ({self._deployment.spec.told}).", self._log_tail())
+        seconds = sum(window.duration_seconds for window in taken)
+        return Turn(self._deployment.spec.index, number, taken[0].started_at, seconds, answered)
+
+    async def _warm(self, session: LoadSession) -> None:
+        await session.set_users(self._users)
+        seen = [await self._window(), await self._window()]
+        while len(seen) < _WARMING_WINDOWS and seen[-1].per_second > _WARM * seen[-2].per_second:
+            seen.append(await self._window())
+        self._per_second = throughput_per_second(seen[-2:])
+        await self._quieten(session)
+
+    async def _window(self) -> Window:
+        """The next whole one under load."""
+        while True:
+            window = await self._next()
+            if window.users == self._users and not window.settling:
+                return window
+
+    async def _quieten(self, session: LoadSession) -> None:
+        """Nothing more is sent, and what is in flight comes to its end."""
+        await session.set_users(0)
+        while (window := await self._next()).users or window.in_flight:
+            pass
+
+    async def _next(self) -> Window:
+        assert self._windows is not None  # it is open
+        assert self._instance is not None
+        window = await anext(self._windows, None)
+        if window is None:
+            raise ServiceError("the load generator ended before the load was over")
+        if (death := self._instance.death()) is not None:
+            raise ModelFault(f"The model server of {self._deployment.spec.told} {death}.", self._log_tail())
+        return window
+
+    def _log_tail(self) -> str:
+        return self._instance.log_tail() if self._instance is not None else ""
+
+
+def _words(status: TrialStatus, ending: Ending) -> str:
+    if ending.run_off is not None:
+        return ending.run_off.note
+    return f"The run-off is {status}."  # why, the end of the job tells
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join((", ".join(names[:-1]), names[-1]))
