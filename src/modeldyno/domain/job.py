@@ -113,7 +113,8 @@ class JobSpec:
     `supported_instance_types` narrows a Default job; empty means "the types this host can be". `candidates` and
     `traffic` are of Advanced jobs. `duration_seconds` is the wire's JobDurationInSeconds: no new trial starts after it.
     `thorough`: every configuration is measured to the end, also one that cannot win. `open_loop`: where there is a
-    threshold, the rate of arrivals that holds it is searched, too, in Default jobs. `endpoint`: is measured first,
+    threshold, the rate of arrivals that holds it is searched, too, in Default jobs. `run_off`: leaders that lie close
+    together are measured again in turns. `endpoint`: is measured first,
     beside its own traffic, and counts as a test. `specifications`: by name, those that the candidates ask for.
     `compilation`: the model is measured compiled, too, as far as that goes.
     `serverless`: a Default job that tries the serverless sizes.
@@ -133,6 +134,7 @@ class JobSpec:
     seed: int = 0
     thorough: bool = False
     open_loop: bool = True
+    run_off: bool = True
     endpoint: ExistingEndpoint | None = None
     specifications: dict[str, Specification] = field(default_factory=dict)
     compilation: CompilationOrder | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from modeldyno.domain.job import Job, JobType
+from modeldyno.domain.job import Job, JobSpec, JobType
 from modeldyno.domain.recommend import Recommendation, recommend
 from modeldyno.domain.run_off import Contender, RunOff, Standing
 from modeldyno.domain.trial import Flag, Trial, TrialSpec
@@ -23,16 +23,19 @@ MOST = 3
 _NO_CAPACITY = frozenset({Flag.LIVE_TRAFFIC, Flag.CLOSE_CALL})
 
 
-def leaders(job: Job, trials: Sequence[Trial]) -> tuple[int, ...]:
-    """The indices of the trials that take part, best first; none where there is no doubt or no run-off.
+def may_run_off(spec: JobSpec) -> bool:
+    """Whether it is a job that has a run-off where its leaders lie close together.
 
-    Only Default jobs of servers of their own have one: the load of an Advanced job is given, an endpoint that serves
-    cannot take turns, serverless sizes are paid by the time of an answer, and with a target throughputs are no
-    capacities.
+    Only Default jobs of servers of their own: the load of an Advanced job is given, an endpoint that serves cannot take
+    turns, serverless sizes are paid by the time of an answer, and with a target throughputs are no capacities.
     """
-    spec = job.spec
-    given = spec.job_type is not JobType.DEFAULT or spec.endpoint is not None or spec.serverless
-    if given or spec.rules.target_per_minute is not None:
+    own = spec.job_type is JobType.DEFAULT and spec.endpoint is None and not spec.serverless
+    return own and spec.run_off and spec.rules.target_per_minute is None
+
+
+def leaders(job: Job, trials: Sequence[Trial]) -> tuple[int, ...]:
+    """The indices of the trials that take part, best first; none where there is no doubt or no run-off."""
+    if not may_run_off(job.spec):
         return ()
     rows = [row for row in recommend(job, trials) if _can(row)]
     if not rows:
@@ -70,18 +73,10 @@ def with_note(run_off: RunOff, specs: Mapping[int, TrialSpec]) -> RunOff:
     chosen, *others = run_off.standings
     priced = specs[chosen.trial_index].instance_type.priced
     what = "costs {ratio} times as much an inference" if priced else "takes {ratio} times as long for an inference"
-    best = specs[chosen.trial_index].told
     turns = max(standing.rounds for standing in run_off.standings)
     where = "" if run_off.together else ", each deployed anew for every turn"
     parts = [f"{_told(one, specs, what)}" for one in others]
-    alike = [specs[one.trial_index].told for one in others if not one.told_apart]
-    if alike:
-        close = f"{best} cannot be told apart from {' and '.join(alike)}"
-        ahead = all((one.ratio or 0.0) > 1 for one in others)
-        by = "it was cheaper over the turns" if ahead else "it is the one that costs less an hour, or came first"
-        end = f"{close}; {by if priced or not ahead else 'it was faster over the turns'}, so it ranks first"
-    else:
-        end = f"{best} ranks first, and that is sure"
+    end = _end(run_off, specs, priced=priced)
     note = (
         f"Run-off: the {len(run_off.standings)} leaders were measured again in turns, {turns} each, in "
         f"{run_off.seconds:.0f} s{where}. {'; '.join(parts)}. {end}."
@@ -89,6 +84,23 @@ def with_note(run_off: RunOff, specs: Mapping[int, TrialSpec]) -> RunOff:
     return replace(run_off, note=note)
 
 
+def _end(run_off: RunOff, specs: Mapping[int, TrialSpec], *, priced: bool) -> str:
+    """Which ranks first, and how sure that is."""
+    chosen, *others = run_off.standings
+    best = specs[chosen.trial_index].told
+    alike = [specs[one.trial_index].told for one in others if one.low is not None and not one.told_apart]
+    if alike:
+        ahead = all((one.ratio or 0.0) > 1 for one in others)
+        over = f"it was {'cheaper' if priced else 'faster'} over the turns"
+        by = over if ahead else "it costs least an hour, or came first"
+        return f"{best} cannot be told apart from {' and '.join(alike)}; {by}, so it ranks first"
+    if all(one.told_apart for one in others):
+        return f"{best} ranks first, and that is sure"
+    return f"{best} ranks first"
+
+
 def _told(one: Standing, specs: Mapping[int, TrialSpec], what: str) -> str:
-    between = f"{one.low:.2f} to {one.high:.2f}"
-    return f"{specs[one.trial_index].told} {what.format(ratio=f'{one.ratio:.2f} ({between})')}"
+    name = specs[one.trial_index].told
+    if one.low is None:
+        return f"{name} was so far behind in its first {one.rounds} turns that it got no more"
+    return f"{name} {what.format(ratio=f'{one.ratio:.2f} ({one.low:.2f} to {one.high:.2f})')}"

@@ -62,8 +62,8 @@ class Turn:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where a contender came out. ratio: its cost per inference (without a price: its time for one) over the chosen
-    one's in the same `rounds`, with the interval; None of the chosen one itself. told_apart: the interval leaves out
-    that they are alike."""
+    one's in the same `rounds`, None of the chosen one itself; `low` and `high`: its interval, None where it was left
+    behind before there was one. told_apart: the interval leaves out that they are alike."""
 
     trial_index: int
     rounds: int
@@ -197,8 +197,10 @@ class Rounds:
         for index in rest:
             apart = _apart(costs, index, chosen)
             half = apart.half(confidence)
-            ratio, low, high = (math.exp(value) for value in (apart.mean, apart.mean - half, apart.mean + half))
-            told = replace(self._standing(index), ratio=ratio, low=low, high=high, told_apart=apart.mean > half)
+            told = replace(self._standing(index), ratio=math.exp(apart.mean))
+            if apart.rounds >= FEWEST_ROUNDS:
+                low, high = math.exp(apart.mean - half), math.exp(apart.mean + half)
+                told = replace(told, low=low, high=high, told_apart=apart.mean > half)
             standings.append(told)
         return RunOff(tuple(standings), tuple(self.turns), seconds, together)
 

@@ -2,7 +2,7 @@
 
 1. It has the host to itself. Where the memory holds them all are deployed at once, and the others are idle while one is
    loaded, on the very cores that its trial had; else each is deployed anew for its turns.
-2. A turn begins with new connections and a settling window, and ends when nothing is in flight any more.
+2. A turn begins with new connections and a settling window; nothing of the turn before is in flight after that.
 3. It is claimed, renewed, fenced, stopped and repeated as a trial is, since it is a row among them; what goes wrong
    ends it and nothing else.
 """
@@ -10,17 +10,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack
 
 from modeldyno.domain import statistics
 from modeldyno.domain.errors import InputFault, ModelFault, ServiceError
 from modeldyno.domain.host import Host, at_once, place
 from modeldyno.domain.leaders import contender_of, with_note
-from modeldyno.domain.measurement import Window, throughput_per_second
+from modeldyno.domain.measurement import Window
 from modeldyno.domain.run_off import FEWEST_ROUNDS, Rounds, Turn, turn_windows
 from modeldyno.domain.stopping import failing, too_many_failures
-from modeldyno.domain.trial import Trial, TrialStatus
+from modeldyno.domain.trial import Figures, Trial, TrialStatus
 from modeldyno.engine.attempt import Attempt, Ending
 from modeldyno.engine.deployment import Deployment
 from modeldyno.engine.group import tags_of
@@ -28,10 +28,10 @@ from modeldyno.engine.materials import Materials
 from modeldyno.engine.parts import Parts
 from modeldyno.ports import Claim, Instance, LoadSession, Tag
 
-_WARM = 1.03  # a window that brings no more than this over the one before: warm
-_WARMING_WINDOWS = (
-    6  # at most; chosen: what a server took to warm up in its trial is in its figures' windows, cut there
-)
+_AS_MEASURED = 0.9  # of its trial's throughput: warm
+_NO_FASTER = 1.03  # over the window before: as warm as it gets
+_WARMING_WINDOWS = 6  # at most, chosen: a model that needs longer is compared as warm as it is by then
+_BRIEF_MS = 100.0  # answers that take no longer are in before the next turn's settling window is over
 _MOST_TIMES = 5  # of the run-off's seconds: longer it may not take to deploy
 
 
@@ -71,8 +71,10 @@ class RunOffRun:
         seats = {trial.spec.index: await self._seat(trial, place) for place, trial in enumerate(leaders)}
         clock = self._parts.clock
         async with AsyncExitStack() as stack:
-            for seat in seats.values() if together else ():
-                await seat.open(stack)
+            if together:
+                await _all([seat.deploy(stack) for seat in seats.values()])
+                for seat in seats.values():
+                    await seat.warm(stack)
             began = clock.monotonic()
             while order := rounds.next_round(clock.monotonic() - began):
                 for index in order:
@@ -98,41 +100,55 @@ class RunOffRun:
         material = await self._materials.of(job, spec.specification, spec.compiled)
         deployment = Deployment(self._parts, job, spec, material, placement)
         tag = tags_of(self._tag, self._claim.trial.spec)[number]
-        return _Seat(deployment, tag, self._claim.trial.spec.index, trial.result.figures.users)
+        return _Seat(deployment, tag, self._claim.trial.spec.index, trial.result.figures)
 
 
 class _Seat:
     """One contender: its server, while there is one, and the generator that drives it."""
 
-    def __init__(self, deployment: Deployment, tag: Tag, index: int, users: int) -> None:
+    def __init__(self, deployment: Deployment, tag: Tag, index: int, figures: Figures) -> None:
         self._deployment = deployment
         self._parts = deployment.parts
         self._tag = tag
         self._index = index
-        self._users = users
+        self._users = figures.users
+        self._brief = figures.latency_ms <= _BRIEF_MS
+        self._per_second = figures.capacity_per_minute / 60
         self._instance: Instance | None = None
         self._session: LoadSession | None = None
         self._windows: AsyncIterator[Window] | None = None
-        self._per_second = 0.0
 
-    async def open(self, stack: AsyncExitStack) -> None:
-        """Deploy it, and load it until it is warm."""
+    async def deploy(self, stack: AsyncExitStack) -> None:
+        """Start its server."""
         log = self._parts.log_path(self._deployment.job, self._index)
         request = self._deployment.request(
             self._tag, log.with_name(f"{log.stem}-{self._deployment.spec.index}{log.suffix}")
         )
         self._instance = await stack.enter_async_context(self._parts.backend.deploy(request))
+
+    async def warm(self, stack: AsyncExitStack) -> None:
+        """Load its server until it is as fast as in its trial, or no longer gets faster."""
+        assert self._instance is not None  # it is deployed
         target = self._deployment.target((self._instance.url,))
         self._session = await stack.enter_async_context(self._parts.generator.drive(target))
         self._windows = self._session.windows()
-        await self._warm(self._session)
+        began, before = self._parts.clock.now(), 0.0
+        await self._session.set_users(self._users)
+        for _ in range(_WARMING_WINDOWS):
+            rate = (await self._window(began)).per_second
+            if rate >= _AS_MEASURED * self._per_second or 0 < rate <= _NO_FASTER * before:
+                break
+            before = rate
+        self._per_second = rate
+        await self._quieten(self._session)
 
     async def turn(self, number: int) -> Turn:
         """Its turn in that round; where it is not deployed, it is for this turn alone."""
         if self._session is not None:
             return await self._turn(self._session, number)
         async with AsyncExitStack() as stack:
-            await self.open(stack)
+            await self.deploy(stack)
+            await self.warm(stack)
             assert self._session is not None  # it is open
             try:
                 return await self._turn(self._session, number)
@@ -140,8 +156,9 @@ class _Seat:
                 self._session = None
 
     async def _turn(self, session: LoadSession, number: int) -> Turn:
+        began = self._parts.clock.now()
         await session.set_users(self._users, redraw=True)
-        taken = [await self._window() for _ in range(turn_windows(self._per_second))]
+        taken = [await self._window(began) for _ in range(turn_windows(self._per_second))]
         await self._quieten(session)
         answered = sum(window.succeeded for window in taken)
         if not answered or too_many_failures(taken, self._deployment.job.spec.rules):
@@ -149,25 +166,17 @@ class _Seat:
         seconds = sum(window.duration_seconds for window in taken)
         return Turn(self._deployment.spec.index, number, taken[0].started_at, seconds, answered)
 
-    async def _warm(self, session: LoadSession) -> None:
-        await session.set_users(self._users)
-        seen = [await self._window(), await self._window()]
-        while len(seen) < _WARMING_WINDOWS and seen[-1].per_second > _WARM * seen[-2].per_second:
-            seen.append(await self._window())
-        self._per_second = throughput_per_second(seen[-2:])
-        await self._quieten(session)
-
-    async def _window(self) -> Window:
-        """The next whole one under load."""
+    async def _window(self, began: float) -> Window:
+        """The next whole one under the load that began then."""
         while True:
             window = await self._next()
-            if window.users == self._users and not window.settling:
+            if window.users == self._users and not window.settling and window.started_at >= began:
                 return window
 
     async def _quieten(self, session: LoadSession) -> None:
         """Nothing more is sent, and what is in flight comes to its end."""
         await session.set_users(0)
-        while (window := await self._next()).users or window.in_flight:
+        while not self._brief and ((window := await self._next()).users or window.in_flight):
             pass
 
     async def _next(self) -> Window:
@@ -182,6 +191,13 @@ class _Seat:
 
     def _log_tail(self) -> str:
         return self._instance.log_tail() if self._instance is not None else ""
+
+
+async def _all(works: Sequence[Awaitable[None]]) -> None:
+    """All of them beside each other; raises what the first that failed did, once none goes on."""
+    for outcome in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 def _words(status: TrialStatus, ending: Ending) -> str:
