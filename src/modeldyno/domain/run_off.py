@@ -35,7 +35,8 @@ ALIKE = 0.01
 _FAR = 0.10  # dearer by so much in both of the first two rounds: it is not among the best
 _LIKELY = 0.9  # of the interval beyond which a contender is dearer in all likelihood
 _LEAST_REQUESTS = 50
-_MOST_WINDOWS = 4
+MOST_WINDOWS = 4
+"""Of a turn, chosen: longer ones would let the host change between turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class _Apart:
 
 def turn_windows(per_second: float) -> int:
     """How many windows a turn takes: enough answers to be compared, and few, so that turns follow each other soon."""
-    return min(_MOST_WINDOWS, max(1, math.ceil(_LEAST_REQUESTS / per_second))) if per_second > 0 else _MOST_WINDOWS
+    return min(MOST_WINDOWS, max(1, math.ceil(_LEAST_REQUESTS / per_second))) if per_second > 0 else MOST_WINDOWS
 
 
 @dataclass(slots=True)

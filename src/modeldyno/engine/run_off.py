@@ -18,7 +18,7 @@ from modeldyno.domain.errors import InputFault, ModelFault, ServiceError
 from modeldyno.domain.host import Host, at_once, place
 from modeldyno.domain.leaders import contender_of, with_note
 from modeldyno.domain.measurement import Window
-from modeldyno.domain.run_off import FEWEST_ROUNDS, Rounds, Turn, turn_windows
+from modeldyno.domain.run_off import FEWEST_ROUNDS, MOST_WINDOWS, Rounds, Turn, turn_windows
 from modeldyno.domain.stopping import failing, too_many_failures
 from modeldyno.domain.trial import Figures, Trial, TrialStatus
 from modeldyno.engine.attempt import Attempt, Ending
@@ -145,20 +145,20 @@ class _Seat:
     async def turn(self, number: int) -> Turn:
         """Its turn in that round; where it is not deployed, it is for this turn alone."""
         if self._session is not None:
-            return await self._turn(self._session, number)
+            return await self._turn(self._session, number, turn_windows(self._per_second))
         async with AsyncExitStack() as stack:
             await self.deploy(stack)
             await self.warm(stack)
             assert self._session is not None  # it is open
             try:
-                return await self._turn(self._session, number)
+                return await self._turn(self._session, number, MOST_WINDOWS)  # deploying took longer anyhow
             finally:
                 self._session = None
 
-    async def _turn(self, session: LoadSession, number: int) -> Turn:
+    async def _turn(self, session: LoadSession, number: int, windows: int) -> Turn:
         began = self._parts.clock.now()
         await session.set_users(self._users, redraw=True)
-        taken = [await self._window(began) for _ in range(turn_windows(self._per_second))]
+        taken = [await self._window(began) for _ in range(windows)]
         await self._quieten(session)
         answered = sum(window.succeeded for window in taken)
         if not answered or too_many_failures(taken, self._deployment.job.spec.rules):
