@@ -11,7 +11,7 @@ BESIDE_OTHERS := tests/unit tests/properties tests/docs tests/conformance \
 
 # What a test run of a quarter of an hour has no time for; `make test-more` runs it.
 LONGER := tests/contracts/test_compiling.py tests/e2e/test_compiled.py tests/e2e/test_existing_endpoints.py \
-	tests/e2e/test_serverless.py
+	tests/e2e/test_serverless.py tests/e2e/test_run_off.py
 
 .PHONY: setup demo demo-shadow test test-more test-clients clients check bench test-cgroup test-frameworks requirements clean
 

@@ -56,6 +56,7 @@ class MeasurementSetting(msgspec.Struct, forbid_unknown_fields=True):
     max_trial_seconds: float = 120.0  # load of one Default trial at most
     max_users: int = 512
     open_loop_seconds: float = 45.0  # load of arrivals that do not wait, where there is a threshold; 0: none
+    run_off_seconds: float = 20.0  # load of the leaders of a Default job in turns, once all are measured; 0: none
     lease_seconds: float = 15.0
 
 

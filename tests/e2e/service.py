@@ -37,6 +37,7 @@ example = true
 startup_seconds = 20
 request_timeout_seconds = 5
 lease_seconds = 5
+run_off_seconds = 0
 """
 
 

@@ -74,6 +74,7 @@ def build_parts(settings: Settings, places: Places, store: Store) -> Parts:
             max_trial_seconds=chosen.max_trial_seconds,
             max_users=chosen.max_users,
             open_loop_seconds=chosen.open_loop_seconds,
+            run_off_seconds=chosen.run_off_seconds,
             lease_seconds=chosen.lease_seconds,
             retention_seconds=settings.retention_days * 86_400,
             capture_seconds=settings.capture.retention_days * 86_400,

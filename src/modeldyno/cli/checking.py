@@ -81,8 +81,9 @@ def chosen_configurations(dyno: Dyno, wish: Wish, baseline: Document | None) -> 
     if doubts:
         raise InvalidRequest(doubts[0])
     limit = wish.max_p95_ms if baseline is None else wish.max_p95_ms or _limit_of(baseline)
-    # Its rules are of closed-loop figures, each of every configuration.
-    return replace(wish, instance_types=types, ranges=ranges, max_p95_ms=limit, thorough=True, open_loop=False)
+    # Its rules are of closed-loop figures, each of every configuration; which of them is the cheapest is not asked.
+    measured = replace(wish, thorough=True, open_loop=False, run_off=False)
+    return replace(measured, instance_types=types, ranges=ranges, max_p95_ms=limit)
 
 
 def _limit_of(baseline: Document) -> int | None:

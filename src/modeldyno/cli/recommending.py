@@ -123,7 +123,7 @@ def _create(dyno: Dyno, region: str, wish: Wish, name: str, payload_url: str) ->
     context = dyno.context(region)
     request = job_request(wish, name, payload_url, role_arn(dyno.settings.account))
     validate(context, "CreateInferenceRecommendationsJob", request)
-    create(context, request, BeyondTheWire(wish.ranges, wish.thorough, wish.open_loop))
+    create(context, request, BeyondTheWire(wish.ranges, wish.thorough, wish.open_loop, wish.run_off))
     return dyno.store.job(region, name)
 
 

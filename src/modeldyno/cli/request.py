@@ -31,7 +31,7 @@ class Wish:
     """What to recommend for: an image, a framework, or both. `framework_version` None: the image's, or the newest.
 
     `thorough`: no configuration is given up because it cannot win. `open_loop`: the rate of arrivals that holds the
-    latency limit is searched, too.
+    latency limit is searched, too. `run_off`: leaders that lie close together are measured again in turns.
     """
 
     model: Path
@@ -45,6 +45,7 @@ class Wish:
     ranges: dict[str, tuple[str, ...]]
     thorough: bool = False
     open_loop: bool = True
+    run_off: bool = True
 
 
 def model_request(wish: Wish, name: str, model_url: str, role: str) -> dict[str, Any]:

@@ -92,8 +92,7 @@ def _bar_by(best: Trial, kind: InstanceType) -> Bar | None:
     low = result.figures.capacity_low_per_minute
     if low is None or low <= 0 or other.priced != kind.priced:
         return None
-    compiled = ("compiled",) if best.spec.compiled else ()
-    name = " ".join((other.name, *compiled, *(f"{key}={value}" for key, value in best.spec.tuned.items())))
+    name = best.spec.told
     if not kind.priced:
         return Bar(low / 60, f"as fast as {name}")
     if not kind.usd_per_hour or not other.usd_per_hour:  # a price of 0 is beaten by none

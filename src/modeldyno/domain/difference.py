@@ -5,7 +5,8 @@
 2. *Latency quantiles* are compared by order statistics of either side, joined by the method of variance estimates
    recovery, and at the same number of users only: in a closed loop twice the users wait twice as long.
 3. The windows of one deployment do not show that two deployments of the same thing differ a little: which connection
-   met which worker, where memory lies, how warm the host is. `BETWEEN_DEPLOYMENTS` widens every interval for it.
+   met which worker, where memory lies, how warm the host is. `statistics.BETWEEN_DEPLOYMENTS` widens every interval for
+   it.
 4. The verdict rests on throughput and the one percentile of the job. Each has an interval at 99.5%, so that both hold
    together at 99% (Bonferroni): measurements of the same thing are called different once in a hundred times.
 5. What others did to the host during a measurement makes it slower, never faster, and no window tells by how much. An
@@ -21,15 +22,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 from modeldyno.domain.errors import InvalidRequest
-from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.domain.measurement import Window, merged_latency, throughput_per_second
 from modeldyno.domain.result import FORMAT
 from modeldyno.domain.saturation import PLATEAU_SHARE
 from modeldyno.domain.statistics import (
     Difference,
+    deployments_apart,
     independence_of,
     independence_of_rates,
     quantile_interval_ns,
@@ -41,8 +42,6 @@ CONFIDENCE = 0.995
 """Of one interval; the two that decide hold together at 99%."""
 TOLERANCE = 0.05
 """The share up to which two measurements are the same to a person. Chosen: the least that a shared machine can show."""
-BETWEEN_DEPLOYMENTS = 0.007
-"""Standard deviation between deployments of the same thing, as a share of the figure."""
 _NARROWED = 0.125  # how finely the search narrows the users at which a threshold holds
 _MOST_LOST = 0.95  # a host of others' entirely: nothing can be told of it
 Document = Mapping[str, Any]
@@ -81,7 +80,7 @@ class Sample:
     @property
     def per_minute(self) -> float:
         """Invocations a minute."""
-        return sum(window.succeeded for window in self.windows) / self.seconds * 60
+        return throughput_per_second(self.windows) * 60
 
     @property
     def usd_per_million(self) -> float | None:
@@ -213,7 +212,7 @@ def throughput_change(a: Sample, b: Sample, tolerance: float, confidence: float)
     thinned = math.sqrt(min(independence_of_rates(a.windows), independence_of_rates(b.windows)))
     low, middle, high = (math.log1p(share) for share in (seen.low, seen.relative, seen.high))
     sides = (middle - low) / thinned, (high - middle) / thinned
-    fixed, systematic = _allowance(confidence), _users_allowance(a, b)
+    fixed, systematic = deployments_apart(confidence), _users_allowance(a, b)
     room = systematic - math.log1p(-a.lost), systematic - math.log1p(-b.lost)
     difference = _difference(middle, sides, fixed, room)
     verdict = _verdict(difference, tolerance, more_is_faster=True)
@@ -245,7 +244,7 @@ def latency_change(
         math.hypot(math.log(known[1][0] / low_b), math.log(high_a / known[0][0])),
         math.hypot(math.log(high_b / known[1][0]), math.log(known[0][0] / low_a)),
     )
-    fixed = _allowance(confidence)
+    fixed = deployments_apart(confidence)
     room = -math.log1p(-b.lost), -math.log1p(-a.lost)
     difference = _difference(middle, sides, fixed, room)
     verdict = _verdict(difference, tolerance, more_is_faster=False)
@@ -301,19 +300,6 @@ def _cost_change(a: Sample, b: Sample, throughput: Change) -> Change:
     ratio = (b.usd_per_hour or 0.0) / (a.usd_per_hour or 1.0)
     values = (ratio / (1 + share) - 1 for share in (seen.relative, seen.high, seen.low))
     return Change("cost", *costs, Difference(*values), None)
-
-
-def _allowance(confidence: float) -> float:
-    """What two deployments of the same thing may lie apart, on the logarithms' scale."""
-    return normal_quantile(confidence) * math.sqrt(2) * BETWEEN_DEPLOYMENTS
-
-
-@cache
-def normal_quantile(confidence: float) -> float:
-    """The two-sided quantile of the normal distribution: 1.96 for 0.95."""
-    from scipy import special
-
-    return float(special.ndtri((1 + confidence) / 2))
 
 
 def _users_allowance(a: Sample, b: Sample) -> float:

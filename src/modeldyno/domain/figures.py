@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from modeldyno.domain.job import StoppingRules
-from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.domain.measurement import Window, merged_latency, throughput_per_second
 from modeldyno.domain.statistics import Interval, independence_of, quantile_interval_ns, throughput_interval
 from modeldyno.domain.stopping import Measured, percentile_ms
 from modeldyno.domain.sustainable import SustainableSearch
@@ -27,7 +27,7 @@ def figures_of(
     peak = max((window.memory_bytes for window in windows if window.memory_bytes is not None), default=None)
     memory = None if peak is None or not memory_limit_bytes else 100.0 * peak / memory_limit_bytes
     return Figures(
-        capacity_per_minute=latency.count / seconds * 60,
+        capacity_per_minute=throughput_per_second(windows) * 60,
         percentile=rules.percentile,
         latency_ms=at_percentile,
         latencies_ms=shown,

@@ -2,7 +2,7 @@
 
 1. A rule passes when the whole interval is on the right side of its limit, fails when the whole of it is on the wrong
    side; else it cannot be told. Either answer is wrong once in a hundred times at most.
-2. Limits are of the model on this host, not of one deployment of it: `difference.BETWEEN_DEPLOYMENTS` is part of the
+2. Limits are of the model on this host, not of one deployment of it: `statistics.BETWEEN_DEPLOYMENTS` is part of the
    interval. What holds by a hair this time may not hold the next time.
 3. A latency limit is kept when it is kept at a number of users that brings the wanted invocations a minute (at any,
    where no number is wanted): throughput and latency have to be had together.
@@ -19,19 +19,19 @@ from enum import StrEnum
 from typing import Any
 
 from modeldyno.domain.difference import (
-    BETWEEN_DEPLOYMENTS,
     Change,
     Sample,
     latency_change,
     lost_to_others,
-    normal_quantile,
     throughput_change,
     window_of,
 )
 from modeldyno.domain.measurement import Window, merged_latency, throughput_per_second
 from modeldyno.domain.statistics import (
+    BETWEEN_DEPLOYMENTS,
     Interval,
     independence_of,
+    normal_quantile,
     passes_ns,
     quantile_interval_ns,
     throughput_interval,

@@ -95,6 +95,32 @@ def place(kind: InstanceType, host: Host, busy: Iterable[Placement]) -> Placemen
     return Placement(tuple(free[:wanted]), memory, quota, host.cores[:1])
 
 
+def place_in_turns(kinds: Sequence[InstanceType], host: Host, busy: Iterable[Placement]) -> Placement | None:
+    """The whole host, for instances that are loaded in turns; None while anything is busy on it.
+
+    Raises:
+        HostCannot: the host can never be one of them.
+    """
+    for kind in kinds:
+        place(kind, host, ())
+    return (
+        None if list(busy) else Placement(host.cores, host.memory_mib * 1024**2, None, host.cores[:1], fills_host=True)
+    )
+
+
+def at_once(kinds: Sequence[InstanceType], host: Host) -> int:
+    """How many of them, from the first on, the host's memory holds while one is loaded and the others are idle; those
+    that want an accelerator do not share it."""
+    most = 0
+    for count in range(1, len(kinds) + 1):
+        sizes = [kind.memory_mib for kind in kinds[:count] if not kind.accelerators]
+        known = [size for size in sizes if size is not None]
+        if len(known) < count or sum(known) > host.memory_mib:
+            break
+        most = count
+    return most
+
+
 def place_beside(kind: InstanceType, host: Host, busy: Iterable[Placement]) -> Placement:
     """Cores and memory for a server of an endpoint: always room, on the cores that the fewest others use.
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from modeldyno.domain.catalog import InstanceType
 from modeldyno.domain.model import ModelSource, PayloadSource
+from modeldyno.domain.run_off import RunOff
 from modeldyno.domain.serverless import Serverless
 from modeldyno.domain.traffic import Traffic
 
@@ -112,7 +113,8 @@ class JobSpec:
     `supported_instance_types` narrows a Default job; empty means "the types this host can be". `candidates` and
     `traffic` are of Advanced jobs. `duration_seconds` is the wire's JobDurationInSeconds: no new trial starts after it.
     `thorough`: every configuration is measured to the end, also one that cannot win. `open_loop`: where there is a
-    threshold, the rate of arrivals that holds it is searched, too, in Default jobs. `endpoint`: is measured first,
+    threshold, the rate of arrivals that holds it is searched, too, in Default jobs. `run_off`: leaders that lie close
+    together are measured again in turns. `endpoint`: is measured first,
     beside its own traffic, and counts as a test. `specifications`: by name, those that the candidates ask for.
     `compilation`: the model is measured compiled, too, as far as that goes.
     `serverless`: a Default job that tries the serverless sizes.
@@ -132,6 +134,7 @@ class JobSpec:
     seed: int = 0
     thorough: bool = False
     open_loop: bool = True
+    run_off: bool = True
     endpoint: ExistingEndpoint | None = None
     specifications: dict[str, Specification] = field(default_factory=dict)
     compilation: CompilationOrder | None = None
@@ -149,7 +152,8 @@ class Job:
     """A job row. Times are seconds since the Unix epoch; `document` is the validated request in the wire's shape.
 
     `region` and `name` are unique together. `plan_notes` says, in words, what was left out of the plan and why.
-    `started_at`: when it went IN_PROGRESS; `JobSpec.duration_seconds` counts from there.
+    `started_at`: when it went IN_PROGRESS; `JobSpec.duration_seconds` counts from there. `run_off`: how its leaders
+    came out when they were measured again in turns; it decides their order.
     """
 
     id: str
@@ -166,3 +170,4 @@ class Job:
     failure_reason: str | None = None
     plan_notes: tuple[str, ...] = ()
     started_at: float | None = None
+    run_off: RunOff | None = None

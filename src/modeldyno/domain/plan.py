@@ -27,6 +27,7 @@ from modeldyno.domain.host import Host, cannot_be
 from modeldyno.domain.images import SCRIPT_WORKERS_VARIABLE as WORKERS_VARIABLE
 from modeldyno.domain.images import ImageChoice, ImageKind, classify
 from modeldyno.domain.job import Candidate, JobSpec, JobType
+from modeldyno.domain.leaders import may_run_off
 from modeldyno.domain.names import endpoint_name
 from modeldyno.domain.serverless import MEMORY_SIZES_MB, Serverless, type_name
 from modeldyno.domain.trial import CompiledModel, TrialSpec, titled
@@ -41,6 +42,7 @@ _WHOLE = re.compile("[0-9]{1,9}")
 _DEPLOY_SECONDS = 5.0
 _SEARCH_SECONDS = 25.0
 _OPEN_LOOP_SECONDS = 40.0
+_RUN_OFF_SECONDS = 40.0  # with the deployment of the leaders, where they lie close together
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,8 @@ def estimated_seconds(spec: JobSpec, planned: Plan) -> float:
     if spec.traffic is not None:
         return planned.tests * (spec.traffic.duration_seconds + _DEPLOY_SECONDS)
     open_loop = _OPEN_LOOP_SECONDS if spec.rules.threshold is not None and spec.open_loop else 0.0
-    return planned.tests * (_SEARCH_SECONDS + open_loop + _DEPLOY_SECONDS)
+    run_off = _RUN_OFF_SECONDS if planned.tests > 1 and may_run_off(spec) else 0.0
+    return planned.tests * (_SEARCH_SECONDS + open_loop + _DEPLOY_SECONDS) + run_off
 
 
 def drafts(spec: JobSpec, kinds: Mapping[str, InstanceType], choice: ImageChoice) -> list[Draft]:

@@ -2,6 +2,7 @@
 
 Source: "recommendations are ranked by cost per inference" (SageMaker developer guide). A type without a price has no
 cost and ranks after all that have one, by throughput. A configuration that broke the threshold is no recommendation.
+Those that were measured again in a run-off (`domain/run_off.py`) have the places among them that it gave them.
 """
 
 from __future__ import annotations
@@ -114,7 +115,18 @@ def recommend(job: Job, trials: Sequence[Trial]) -> tuple[Recommendation, ...]:
         times = trial.result.load_started_at, trial.result.load_ended_at
         rows.append(Recommendation(identity, trial, outcome, environment, *times))
     rows.sort(key=_rank)
-    return tuple(rows[:MAX_RECOMMENDATIONS])
+    return tuple(_decided(rows, job)[:MAX_RECOMMENDATIONS])
+
+
+def _decided(rows: Sequence[Recommendation], job: Job) -> list[Recommendation]:
+    """The ranking, with the contenders of the run-off in its order at the places that they have."""
+    order = job.run_off.order if job.run_off else ()
+    contenders = iter(sorted((row for row in rows if _index(row) in order), key=lambda row: order.index(_index(row))))
+    return [next(contenders) if _index(row) in order else row for row in rows]
+
+
+def _index(row: Recommendation) -> int:
+    return row.trial.spec.index
 
 
 def deployments(measured: Iterable[tuple[Job, Sequence[Trial]]], most: int) -> tuple[Recommendation, ...]:

@@ -8,6 +8,7 @@ from modeldyno.domain.job import Job
 from modeldyno.domain.latency import LatencyHistogram
 from modeldyno.domain.measurement import Window, merged_latency
 from modeldyno.domain.recommend import Recommendation, pareto_front, recommend
+from modeldyno.domain.run_off import RunOff
 from modeldyno.domain.stopping import blocks, percentile_ms
 from modeldyno.domain.trial import Figures, OpenLoop, Trial
 
@@ -23,6 +24,7 @@ def result_document(job: Job, trials: Sequence[Trial], windows: Mapping[int, Seq
         "format": FORMAT,
         "job": _job(job),
         "recommendations": [_recommendation(rank, row, job, row.id in front) for rank, row in enumerate(rows, 1)],
+        "run_off": _run_off(job.run_off),
         "trials": [_trial(trial, windows.get(trial.spec.index, ())) for trial in trials],
     }
 
@@ -76,6 +78,39 @@ def _recommendation(rank: int, row: Recommendation, job: Job, pareto: bool) -> D
         "instance_count": row.outcome.instance_count,
         "setup_seconds": row.trial.result.setup_seconds,
         "pareto": pareto,
+    }
+
+
+def _run_off(ended: RunOff | None) -> Document | None:
+    """How the leaders came out when they were measured again in turns; None where there was no run-off."""
+    if ended is None:
+        return None
+    return {
+        "note": ended.note,
+        "together": ended.together,
+        "seconds": ended.seconds,
+        "standings": [
+            {
+                "trial_index": one.trial_index,
+                "rounds": one.rounds,
+                "per_minute": one.per_minute,
+                "cost_ratio": one.ratio,
+                "cost_ratio_low": one.low,
+                "cost_ratio_high": one.high,
+                "told_apart": one.told_apart,
+            }
+            for one in ended.standings
+        ],
+        "turns": [
+            {
+                "trial_index": turn.trial_index,
+                "round": turn.round,
+                "started_at": turn.started_at,
+                "seconds": turn.seconds,
+                "requests": turn.requests,
+            }
+            for turn in ended.turns
+        ],
     }
 
 

@@ -13,13 +13,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from modeldyno.domain.latency import LatencyHistogram, bucket_bounds_ns
-from modeldyno.domain.measurement import Window, merged_latency
+from modeldyno.domain.measurement import Window, merged_latency, throughput_per_second
 
 CONFIDENCE = 0.95
+BETWEEN_DEPLOYMENTS = 0.007
+"""Standard deviation between deployments of the same thing, as a share of the figure."""
 
 
 def prepare() -> None:
@@ -52,11 +55,10 @@ def throughput_interval(windows: Sequence[Window], confidence: float = CONFIDENC
     + r), with r
     the correlation of neighbours, when that is positive. None with fewer than two windows.
     """
-    seconds = sum(window.duration_seconds for window in windows)
-    if len(windows) < 2 or seconds <= 0:
+    if len(windows) < 2 or not any(window.duration_seconds for window in windows):
         return None
     rates = np.array([window.per_second for window in windows])
-    value = sum(window.succeeded for window in windows) / seconds
+    value = throughput_per_second(windows)
     effective = max(2.0, len(rates) * _independence(rates))
     half = student(confidence, effective - 1) * float(rates.std(ddof=1)) / math.sqrt(effective)
     return Interval(value, max(0.0, value - half), value + half)
@@ -73,6 +75,19 @@ def student(confidence: float, freedom: float) -> float:
     from scipy import special
 
     return float(special.stdtrit(freedom, (1 + confidence) / 2))
+
+
+@cache
+def normal_quantile(confidence: float) -> float:
+    """The two-sided quantile of the normal distribution: 1.96 for 0.95."""
+    from scipy import special
+
+    return float(special.ndtri((1 + confidence) / 2))
+
+
+def deployments_apart(confidence: float) -> float:
+    """What two deployments of the same thing may lie apart, on the logarithms' scale."""
+    return normal_quantile(confidence) * math.sqrt(2) * BETWEEN_DEPLOYMENTS
 
 
 def _binomial_quantile(share: float, count: int, chance: float) -> int:

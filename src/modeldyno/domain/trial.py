@@ -45,7 +45,8 @@ class TrialSpec:
     the id of the endpoint that is measured instead of a server of the trial's own; `endpoint_name` is its name then.
     `specification`: the additional inference specification of the package that is deployed. `compiled`: what is
     deployed in place of the job's model. `serverless`: it is a serverless one, with a server of the type for each of
-    its concurrent invocations.
+    its concurrent invocations. `contenders`: it is no configuration but the run-off of these, which are trials of
+    the job, best first.
     """
 
     index: int
@@ -58,6 +59,14 @@ class TrialSpec:
     specification: str | None = None
     compiled: CompiledModel | None = None
     serverless: Serverless | None = None
+    contenders: tuple[TrialSpec, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The configuration on one line: the type and what was chosen for it."""
+        compiled = ("compiled",) if self.compiled else ()
+        settings = (f"{name}={value}" for name, value in self.tuned.items())
+        return " ".join((self.instance_type.name, *compiled, *settings))
 
     @property
     def title(self) -> str:

@@ -25,8 +25,8 @@ def place_type(spec: TrialSpec) -> InstanceType:
 
 
 def tags_of(tag: Tag, spec: TrialSpec) -> list[Tag]:
-    """Of each server of a trial; the first has the trial's own."""
-    count = spec.serverless.concurrency if spec.serverless is not None else 1
+    """Of each server of a trial, or of a run-off's contenders; the first has the trial's own."""
+    count = spec.serverless.concurrency if spec.serverless is not None else len(spec.contenders) or 1
     return [replace(tag, unit=f"{tag.unit}-{index}") if index else tag for index in range(count)]
 
 

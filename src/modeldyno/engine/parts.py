@@ -34,6 +34,7 @@ class Options:
     max_trial_seconds: float = 120.0
     max_users: int = 512
     open_loop_seconds: float = 45.0
+    run_off_seconds: float = 20.0
     lease_seconds: float = 15.0
     poll_seconds: float = 0.25
     retention_seconds: float = 30 * 86_400.0

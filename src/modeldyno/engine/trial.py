@@ -1,19 +1,16 @@
 """A trial is one unit: deploy, load, tear down. Its windows are written as they come.
 
-1. It is run under an attempt number; every write counts only while that attempt is current.
-2. The stop flag is looked at all the while, also while the server starts.
-3. Whatever ends it, the server and the generator are gone before the end is written.
+How it is stopped, superseded or ended is `engine/attempt.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import dataclass, field, replace
 
 from modeldyno.domain import statistics
 from modeldyno.domain.abandonment import Bar, bar_of
-from modeldyno.domain.errors import ModelFault, ServiceError, StoreUnreachable, TrialFailure
+from modeldyno.domain.errors import ModelFault, ServiceError
 from modeldyno.domain.figures import figures_of, open_loop_of
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.quality import close_call, flags_of, open_loop_flags, price_flags
@@ -22,23 +19,14 @@ from modeldyno.domain.statistics import relative_half_width
 from modeldyno.domain.stopping import ClosedLoopPolicy, Hold, Measured, PatternPolicy, Policy, Rate, Stop, Users
 from modeldyno.domain.sustainable import SustainableSearch
 from modeldyno.domain.trial import Flag, TrialResult, TrialStatus
-from modeldyno.engine.defects import defect_text, told
-from modeldyno.engine.materials import Material, Materials
+from modeldyno.engine.attempt import Attempt, Ending, Superseded
+from modeldyno.engine.deployment import Deployment
+from modeldyno.engine.materials import Materials
 from modeldyno.engine.parts import Parts
 from modeldyno.engine.sites import Site
-from modeldyno.ports import Claim, DeployRequest, Instance, LoadSession, LoadTarget, LogLine, Tag, Usage
+from modeldyno.ports import Claim, Instance, LoadSession, Tag, Usage
 
-_Ending = tuple[TrialResult | None, tuple[str, str] | None]
-"""A result, and why it is a failure all the same: (reason, log tail)."""
 _OF_LATE = 5  # windows: about as many as decide that a configuration cannot win
-
-
-class Superseded(Exception):
-    """The attempt is no longer ours: somebody else runs the trial, nothing may be written."""
-
-
-class Stopped(Exception):
-    """The job is to stop."""
 
 
 @dataclass(slots=True)
@@ -64,6 +52,8 @@ class TrialRun:
         self._site = site
         self._claim = claim
         self._tag = tag
+        self._attempt = Attempt(parts, claim, tag, _ending, claim.trial.spec.index)
+        self._say = self._attempt.say
         self._materials = materials
         self._spec = claim.trial.spec
         self._bar: Bar | None = None
@@ -74,51 +64,19 @@ class TrialRun:
         Raises:
             StoreUnreachable: the database is away; the trial is torn down and has no end yet.
         """
-        try:
-            result, failure = await self._unless_stopped(self._measure())
-        except Stopped:
-            await self._finish(TrialStatus.STOPPED, failure_reason="The job was stopped.")
-        except Superseded:
-            self._parts.note(f"trial {self._tag.unit}: attempt {self._tag.attempt} was superseded")
-        except TrialFailure as fault:
-            await self._finish(TrialStatus.FAILED, failure_reason=fault.reason, log_tail=fault.log_tail)
-        except StoreUnreachable:
-            raise
-        except (ServiceError, OSError) as error:
-            await self._finish(TrialStatus.FAILED, failure_reason=f"The trial could not be run on this host: {error}")
-        except Exception as defect:  # repeated, it would come to the same, for ever
-            self._parts.note(defect_text(f"trial {self._tag.unit}", defect))
-            await self._finish(TrialStatus.FAILED, failure_reason=f"Dyno could not run the trial: {told(defect)}")
-        else:
-            status = TrialStatus.FAILED if failure else TrialStatus.COMPLETED
-            reason, tail = failure or (None, "")
-            await self._finish(status, result=result, failure_reason=reason, log_tail=tail)
+        await self._attempt.carry_out(self._measure())
 
-    async def _unless_stopped(self, work: Awaitable[_Ending]) -> _Ending:
-        trial = self._claim.trial
-        body = asyncio.ensure_future(work)
-        try:
-            while True:
-                done, _ = await asyncio.wait({body}, timeout=2 * self._parts.options.poll_seconds)
-                if done:
-                    return body.result()
-                if await asyncio.to_thread(self._parts.store.stop_wanted, trial.id, trial.attempt):
-                    raise Stopped
-        finally:
-            if not body.done():
-                body.cancel()
-                await asyncio.gather(body, return_exceptions=True)
-
-    async def _measure(self) -> _Ending:
+    async def _measure(self) -> Ending:
         await self._say(f"{self._told()} (attempt {self._tag.attempt}).")
-        material = await self._materials.of(self._claim.job, self._spec.specification, self._spec.compiled)
+        deployment = await self._deployment()
         fetch_seconds = await self._fetch_seconds() if self._spec.serverless else 0.0
         await asyncio.to_thread(statistics.prepare)
-        async with self._site.open(self._request(material)) as instance:
+        log_path = self._parts.log_path(self._claim.job, self._spec.index)
+        async with self._site.open(deployment.request(self._tag, log_path, self._say)) as instance:
             setup_seconds = fetch_seconds + instance.setup_seconds if self._spec.serverless else None
             cold = "" if setup_seconds is None else f" after a cold start of {setup_seconds:.3f} s"
             await self._say(f"In service{cold}: {instance.runtime or instance.url}. Load begins.")
-            async with self._parts.generator.drive(self._target(material, instance)) as session:
+            async with self._parts.generator.drive(deployment.target(self._site.urls(instance))) as session:
                 policy = self._policy()
                 started = self._parts.clock.now()
                 loaded = await self._load(instance, session, policy)
@@ -126,7 +84,14 @@ class TrialRun:
                 result, failure = self._concluded(instance, policy.measured(), loaded, started, ended)
                 if result is not None and failure is None:
                     result = await self._with_open_loop(instance, session, policy, result)
-            return result and replace(result, setup_seconds=setup_seconds), failure
+            return Ending(result and replace(result, setup_seconds=setup_seconds), failure)
+
+    async def _deployment(self) -> Deployment:
+        job, placement = self._claim.job, self._claim.trial.placement
+        material = await self._materials.of(job, self._spec.specification, self._spec.compiled)
+        if placement is None:
+            raise ServiceError("the trial was claimed without a place")
+        return Deployment(self._parts, job, self._spec, material, placement)
 
     async def _fetch_seconds(self) -> float:
         began = self._parts.clock.monotonic()
@@ -206,7 +171,7 @@ class TrialRun:
 
     def _concluded(
         self, instance: Instance, measured: Measured, loaded: _Loaded, started: float, ended: float
-    ) -> _Ending:
+    ) -> tuple[TrialResult | None, tuple[str, str] | None]:
         rules = self._claim.job.spec.rules
         placement = self._claim.trial.placement
         limit = placement.memory_bytes if placement else None
@@ -248,70 +213,6 @@ class TrialRun:
     def _concurrency(self) -> int | None:
         return self._spec.serverless.concurrency if self._spec.serverless else None
 
-    def _request(self, material: Material) -> DeployRequest:
-        job, trial = self._claim.job, self._claim.trial
-        if trial.placement is None:
-            raise ServiceError("the trial was claimed without a place")
-        log_path = self._parts.log_path(job, self._spec.index)
-        log_path.parent.mkdir(parents=True, exist_ok=True)
-        return DeployRequest(
-            tag=self._tag,
-            spec=self._spec,
-            placement=trial.placement,
-            source=self._spec.compiled.source
-            if self._spec.compiled
-            else job.spec.deployed(self._spec.specification).model,
-            model_dir=material.model_dir,
-            code_dir=material.code_dir,
-            environment=self._spec.environment,
-            log_path=log_path,
-            startup_seconds=self._parts.options.startup_seconds,
-            on_progress=self._say,
-        )
-
-    def _target(self, material: Material, instance: Instance) -> LoadTarget:
-        payload = self._claim.job.spec.payload
-        placement = self._claim.trial.placement
-        urls = self._site.urls(instance)
-        return LoadTarget(
-            url=urls[0],
-            also=urls[1:],
-            payload_dir=material.payload_dir,
-            content_type=payload.content_type,
-            accept=self._claim.job.spec.deployed(self._spec.specification).accept,
-            seed=self._claim.job.spec.seed,
-            timeout_seconds=self._parts.options.request_timeout_seconds,
-            cores=placement.generator_cores if placement else (),
-        )
-
-    async def _finish(
-        self,
-        status: TrialStatus,
-        *,
-        result: TrialResult | None = None,
-        failure_reason: str | None = None,
-        log_tail: str = "",
-    ) -> None:
-        trial = self._claim.trial
-
-        def write() -> bool:
-            return self._parts.store.finish_trial(
-                trial.id,
-                trial.attempt,
-                status,
-                self._parts.clock.now(),
-                result=result,
-                failure_reason=failure_reason,
-                log_tail=log_tail,
-            )
-
-        if await asyncio.to_thread(write):
-            await self._say(_ending(status, result, failure_reason))
-
-    async def _say(self, message: str) -> None:
-        line = LogLine(self._parts.clock.now(), message, self._spec.index)
-        await asyncio.to_thread(self._parts.store.log, self._claim.job.id, [line])
-
     def _told(self) -> str:
         if self._spec.existing is not None:
             return f"Measuring the endpoint {self._spec.endpoint_name} as it serves"
@@ -336,9 +237,10 @@ def _load_words(window: Window) -> str:
     return "1 user" if window.users == 1 else f"{window.users} users"
 
 
-def _ending(status: TrialStatus, result: TrialResult | None, reason: str | None) -> str:
-    if result is None or status is not TrialStatus.COMPLETED:
-        return f"{status}: {reason}"
+def _ending(status: TrialStatus, ending: Ending) -> str:
+    result = ending.result
+    if result is None or ending.failure is not None:
+        return f"{status}: {ending.failure[0] if ending.failure else None}"
     figures = result.figures
     text = (
         f"{status}: {figures.capacity_per_minute:.0f} invocations a minute, p{figures.percentile:g} "

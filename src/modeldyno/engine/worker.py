@@ -14,28 +14,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
-from modeldyno.domain.compilation import cannot_compile
-from modeldyno.domain.errors import DynoError, HostCannot, TrialFailure
-from modeldyno.domain.failure import failures_text
-from modeldyno.domain.host import place, place_at
-from modeldyno.domain.job import Job, JobStatus
-from modeldyno.domain.plan import plan
-from modeldyno.domain.search import next_trial, untried_notes
-from modeldyno.domain.trial import Placement, Trial, TrialSpec, TrialStatus
+from modeldyno.domain.errors import DynoError, HostCannot
+from modeldyno.domain.host import place, place_at, place_in_turns
+from modeldyno.domain.job import Job
+from modeldyno.domain.trial import Placement, Trial, TrialStatus
 from modeldyno.engine.compilations import Compilations
-from modeldyno.engine.defects import defect_text, told
 from modeldyno.engine.group import place_type, tags_of
 from modeldyno.engine.hosting import Hosting
+from modeldyno.engine.jobs import Jobs
 from modeldyno.engine.keeper import Keeper
 from modeldyno.engine.materials import Materials
 from modeldyno.engine.parts import Parts
 from modeldyno.engine.results import Results
+from modeldyno.engine.run_off import RunOffRun
 from modeldyno.engine.scaling import Scaler
 from modeldyno.engine.sites import LivingEndpoint, OwnServer, Site
 from modeldyno.engine.trial import TrialRun
-from modeldyno.ports import Claim, LogLine, Tag
+from modeldyno.ports import Claim, Tag
 
 _FENCE_SHARE = 0.7
 _PRUNE_EVERY_SECONDS = 3600.0
@@ -56,6 +53,9 @@ class Worker:
         self._compilations = Compilations(parts, worker_id, self._materials)
         self._results = Results(parts, worker_id)
         self._running: dict[Tag, tuple[Claim, asyncio.Task[None]]] = {}
+        self._jobs = Jobs(
+            parts, worker_id, self._host, self._materials, self._compilations, self._results, self._runs_here
+        )
         self._renewed = parts.clock.monotonic()
         self._unfinished: list[Claim] = []
         self._planning: dict[str, asyncio.Task[None]] = {}
@@ -152,10 +152,10 @@ class Worker:
         await self._give_back()
         for job in await asyncio.to_thread(store.unplanned_jobs):
             if job.id not in self._planning:
-                self._planning[job.id] = asyncio.create_task(self._guarded(functools.partial(self._plan, job)))
+                self._planning[job.id] = asyncio.create_task(self._guarded(functools.partial(self._jobs.plan, job)))
         planning = set(self._planning)  # one that is planned meanwhile is not among the active ones yet
         active = await asyncio.to_thread(store.active_jobs)
-        still_open = [job for job in active if not await self._advanced(job)]
+        still_open = [job for job in active if not await self._jobs.advanced(job)]
         await self._compile_or_claim(still_open)
         if not self._running and not self._compilations.busy:
             self._parts.permit.release()
@@ -176,61 +176,6 @@ class Worker:
         elif not self._running and await self._permitted(still_open):
             self._compilations.start(waiting)
 
-    async def _plan(self, job: Job) -> None:
-        """PENDING to IN_PROGRESS with its trials, or FAILED when there is nothing that could be tried."""
-        try:
-            planned = plan(job.spec, self._parts.catalogue, self._host, self._parts.runtimes, job.name, job.id)
-            await self._materials.of(job, planned.trials[0].specification if planned.trials else None)
-        except TrialFailure as fault:
-            await self._finish(job, JobStatus.FAILED, fault.reason)
-            return
-        except (DynoError, OSError):
-            raise  # the surroundings: the database is away, the disk is full; it is tried again
-        except Exception as defect:  # tried again, it would come to the same, for ever
-            self._parts.note(defect_text(f"job {job.name}", defect))
-            await self._finish(job, JobStatus.FAILED, f"Dyno could not plan the job: {told(defect)}")
-            return
-        if not planned.trials:
-            await self._finish(job, JobStatus.FAILED, " ".join(planned.notes))
-            return
-        now = self._parts.clock.now()
-        if await asyncio.to_thread(self._parts.store.plan_job, job.id, planned.trials, planned.notes, now):
-            await self._say(job, _planned(len(planned.trials), planned.tests), *planned.notes)
-            why = cannot_compile(job.spec, self._parts.runtimes)
-            if why is not None:
-                await self._say(
-                    job, f"The model is not compiled: {why.rstrip('.')}. The job goes on with the plain model."
-                )
-
-    async def _advanced(self, job: Job) -> bool:
-        """Add the next trial of a job that searches, or end a job that has nothing more to do; whether it has ended.
-
-        Both are decided from one look at its trials. What changes meanwhile is seen in the next round: a trial that has
-        just ended is still open here, so that no job ends on what it was before.
-        """
-        trials = await asyncio.to_thread(self._parts.store.trials, job.id)
-        chosen = None if job.stop_requested else await self._next(job, trials)
-        if chosen is not None and not self._out_of_time(job):
-            await self._extend(job, chosen)
-            return False
-        undecided = self._compilations.pending(job) and not self._out_of_time(job)
-        return await self._concluded(job, trials, complete=chosen is None and not undecided)
-
-    async def _extend(self, job: Job, chosen: TrialSpec) -> None:
-        """Add the next trial of a job that searches."""
-        if await asyncio.to_thread(self._parts.store.extend_job, job.id, [chosen], self._parts.clock.now()):
-            setting = "".join(f" {name}={value}" for name, value in chosen.tuned.items())
-            await self._say(job, f"Next: {chosen.title}{setting}, chosen from the trials so far.")
-
-    async def _next(self, job: Job, trials: Sequence[Trial]) -> TrialSpec | None:
-        """The next trial of a search; a defect in it ends the search, not the job, nor others."""
-        parts = self._parts
-        try:
-            return await asyncio.to_thread(next_trial, job, trials, parts.catalogue, parts.runtimes)
-        except Exception as defect:  # tried again, it would come to the same, for ever
-            parts.note(defect_text(f"the search of job {job.name}", defect))
-            return None
-
     async def _permitted(self, active: Sequence[Job]) -> bool:
         """Whether this worker may measure now; those who wait are told once why."""
         if self._running or bool(await asyncio.to_thread(self._parts.permit.try_acquire)):
@@ -239,7 +184,7 @@ class Worker:
         if not self._waiting_told:
             self._waiting_told = True
             for job in active:
-                await self._say(job, "Waiting: another Dyno is measuring on this host.")
+                await self._jobs.say(job, "Waiting: another Dyno is measuring on this host.")
         return False
 
     async def _claim_all(self, active: Sequence[Job]) -> None:
@@ -253,6 +198,8 @@ class Worker:
             await self._start(claim)
 
     def _place(self, trial: Trial, busy: Sequence[Placement]) -> Placement | None:
+        if trial.spec.contenders:
+            return place_in_turns([one.instance_type for one in trial.spec.contenders], self._host, busy)
         if trial.spec.existing is None:
             return place(place_type(trial.spec), self._host, busy)
         if self._hosting is None:
@@ -275,10 +222,17 @@ class Worker:
         if claim.trial.attempt > MOST_ATTEMPTS:
             await self._give_up(claim)
             return
-        run = TrialRun(self._parts, claim, tag, self._site(claim), self._materials)
-        task = asyncio.create_task(run.run(), name=str(tag))
+        task = asyncio.create_task(self._run(claim, tag), name=str(tag))
         self._running[tag] = (claim, task)
         task.add_done_callback(lambda done: self._ended(tag, done))
+
+    def _run(self, claim: Claim, tag: Tag) -> Coroutine[None, None, None]:
+        if claim.trial.spec.contenders:
+            return RunOffRun(self._parts, claim, tag, self._materials, self._host).run()
+        return TrialRun(self._parts, claim, tag, self._site(claim), self._materials).run()
+
+    def _runs_here(self, trial_id: str) -> bool:
+        return any(claim.trial.id == trial_id for claim, _ in self._running.values())
 
     async def _give_up(self, claim: Claim) -> None:
         """A trial that ends its worker, or fills the disk, every time would be repeated for ever."""
@@ -289,7 +243,8 @@ class Worker:
         trial, now = claim.trial, self._parts.clock.now()
         write = self._parts.store.finish_trial
         await asyncio.to_thread(write, trial.id, trial.attempt, TrialStatus.FAILED, now, failure_reason=reason)
-        await self._say(claim.job, f"{TrialStatus.FAILED}: {reason}")
+        if not trial.spec.contenders:  # of a run-off, the end of the job tells it
+            await self._jobs.say(claim.job, f"{TrialStatus.FAILED}: {reason}")
 
     def _ended(self, tag: Tag, task: asyncio.Task[None]) -> None:
         claim, _ = self._running.pop(tag)
@@ -306,65 +261,6 @@ class Worker:
             await asyncio.to_thread(self._parts.store.release_trial, trial.id, trial.attempt)
             self._unfinished.pop(0)
 
-    # --- ending ---
-
-    async def _concluded(self, job: Job, trials: Sequence[Trial], *, complete: bool) -> bool:
-        """End the job when nothing of it runs or is to run; whether it has ended. `complete`: no trial is to be
-        added."""
-        live = [trial for trial in trials if trial.status is TrialStatus.IN_PROGRESS]
-        if job.stop_requested:
-            live = [trial for trial in live if not await self._abandoned(trial)]
-        if live:
-            return False
-        if job.stop_requested:
-            await self._finish(job, JobStatus.STOPPED, None, trials)
-        elif complete and all(trial.status.ended for trial in trials):
-            await self._finish(job, *_verdict(trials), trials)
-        elif self._out_of_time(job):
-            note = f"The job's duration of {job.spec.duration_seconds} seconds was over before all trials had begun."
-            await self._say(job, note)
-            await self._finish(job, *_verdict(trials, note), trials)
-        else:
-            return False
-        return True
-
-    async def _abandoned(self, trial: Trial) -> bool:
-        """Whether a trial of a job that stops runs nowhere any more; it is ended then."""
-        now = self._parts.clock.now()
-        if any(claim.trial.id == trial.id for claim, _ in self._running.values()):
-            return False
-        if trial.worker_id != self._id and (trial.lease_expires_at or 0.0) > now:
-            return False
-        write = self._parts.store.finish_trial
-        await asyncio.to_thread(
-            write, trial.id, trial.attempt, TrialStatus.STOPPED, now, failure_reason="The job was stopped."
-        )
-        return True
-
-    def _out_of_time(self, job: Job) -> bool:
-        if job.spec.duration_seconds is None or job.started_at is None:
-            return False
-        return self._parts.clock.now() >= job.started_at + job.spec.duration_seconds
-
-    async def _finish(self, job: Job, status: JobStatus, reason: str | None, trials: Sequence[Trial] = ()) -> None:
-        notes = await self._untried(job, trials) if trials else ()
-        now = self._parts.clock.now()
-        story = (*notes, f"{status}." if reason is None else f"{status}: {reason}")
-        if await asyncio.to_thread(self._parts.store.finish_job, job.id, status, now, reason, notes, story):
-            await self._results.publish(job)
-
-    async def _untried(self, job: Job, trials: Sequence[Trial]) -> Sequence[str]:
-        parts = self._parts
-        try:
-            return await asyncio.to_thread(untried_notes, job, trials, parts.catalogue, parts.runtimes)
-        except Exception as defect:  # the job's end does not wait for words about it
-            parts.note(defect_text(f"the notes of job {job.name}", defect))
-            return ("Dyno could not tell what was left untried.",)
-
-    async def _say(self, job: Job, *messages: str) -> None:
-        now = self._parts.clock.now()
-        await asyncio.to_thread(self._parts.store.log, job.id, [LogLine(now, message) for message in messages])
-
     async def _prune(self) -> None:
         if self._parts.clock.monotonic() - self._pruned < _PRUNE_EVERY_SECONDS:
             return
@@ -373,15 +269,3 @@ class Worker:
         await asyncio.to_thread(self._parts.store.prune, before)
         await asyncio.to_thread(self._parts.store.prune_minutes, before)
         await asyncio.to_thread(self._parts.prune_files, before)
-
-
-def _verdict(trials: Sequence[Trial], note: str = "") -> tuple[JobStatus, str | None]:
-    """COMPLETED when any trial succeeded; else FAILED with every reason, each once."""
-    if any(trial.status is TrialStatus.COMPLETED for trial in trials):
-        return JobStatus.COMPLETED, None
-    return JobStatus.FAILED, failures_text(trials, note)
-
-
-def _planned(trials: int, tests: int) -> str:
-    planned = f"Planned {trials} trials" if trials != 1 else "Planned 1 trial"
-    return f"{planned}." if trials == tests else f"{planned} of {tests} to begin with."

@@ -28,6 +28,7 @@ class BeyondTheWire:
     ranges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     thorough: bool = False
     open_loop: bool = True
+    run_off: bool = True
 
 
 def create(context: Context, params: Shape, beyond: BeyondTheWire | None = None) -> Shape:
@@ -45,7 +46,11 @@ def create(context: Context, params: Shape, beyond: BeyondTheWire | None = None)
         arn=arn_of(JOB, context.region, context.account, job_name),
         status=JobStatus.PENDING,
         spec=replace(
-            translation.spec, ranges=dict(beyond.ranges), thorough=beyond.thorough, open_loop=beyond.open_loop
+            translation.spec,
+            ranges=dict(beyond.ranges),
+            thorough=beyond.thorough,
+            open_loop=beyond.open_loop,
+            run_off=beyond.run_off,
         ),
         document=without(params, "Tags"),
         created_at=now,

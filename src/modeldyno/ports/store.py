@@ -10,6 +10,7 @@ from modeldyno.domain.host import Host
 from modeldyno.domain.job import Job, JobStatus
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.resource import Cursor, Kind, Query, Resource
+from modeldyno.domain.run_off import RunOff
 from modeldyno.domain.trial import Placement, Trial, TrialResult, TrialSpec, TrialStatus
 from modeldyno.ports.hosting import HostingStore
 from modeldyno.ports.keys import KeyStore
@@ -132,7 +133,11 @@ class Store(HostingStore, MetricStore, KeyStore, Protocol):
         ...
 
     def trials(self, job_id: str) -> tuple[Trial, ...]:
-        """Its trials in order of index."""
+        """Its trials in order of index; its run-off is none of them."""
+        ...
+
+    def run_off(self, job_id: str) -> Trial | None:
+        """Its run-off, as the row that is claimed and ended like a trial; None: it has none (yet)."""
         ...
 
     def windows(self, trial_id: str, attempt: int | None = None, after: int = -1) -> tuple[Window, ...]:
@@ -163,7 +168,8 @@ class Store(HostingStore, MetricStore, KeyStore, Protocol):
 
     def extend_job(self, job_id: str, trials: Sequence[TrialSpec], now: float) -> bool:
         """Append trials to a job that is IN_PROGRESS and not stopping; their indices follow those that are there. False
-        (nothing is written) when the job is not, or when somebody else has appended meanwhile. Idempotent by index."""
+        (nothing is written) when the job is not, or when somebody else has appended meanwhile. Idempotent by index. One
+        with contenders is the job's run-off."""
         ...
 
     def active_jobs(self) -> tuple[Job, ...]:
@@ -208,8 +214,10 @@ class Store(HostingStore, MetricStore, KeyStore, Protocol):
         result: TrialResult | None = None,
         failure_reason: str | None = None,
         log_tail: str = "",
+        run_off: RunOff | None = None,
     ) -> bool:
-        """End the trial; False when the attempt is not current."""
+        """End the trial; False when the attempt is not current. `run_off`: how it ended, where it is one; its job
+        tells it from now on."""
         ...
 
     def release_trial(self, trial_id: str, attempt: int) -> bool:

@@ -18,6 +18,7 @@ from modeldyno.domain.job import Job, JobSpec, JobStatus
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.metric import Values
 from modeldyno.domain.resource import Kind, Resource
+from modeldyno.domain.run_off import RunOff
 from modeldyno.domain.target_tracking import ScalableTarget
 from modeldyno.domain.trial import Placement, Trial, TrialResult, TrialSpec, TrialStatus
 from modeldyno.store.tables import jobs
@@ -28,6 +29,7 @@ _notes = msgspec.json.Decoder(tuple[str, ...])
 _tags = msgspec.json.Decoder(dict[str, str])
 _trial_spec = msgspec.json.Decoder(TrialSpec)
 _placement = msgspec.json.Decoder(Placement)
+_run_off = msgspec.json.Decoder(RunOff)
 _result = msgspec.json.Decoder(TrialResult)
 _endpoint = msgspec.json.Decoder(Endpoint)
 _experiment = msgspec.json.Decoder(Experiment)
@@ -112,6 +114,7 @@ def job_of(row: Row[Any]) -> Job:
         failure_reason=of["failure_reason"],
         plan_notes=_notes.decode(of["plan_notes"]),
         started_at=of["started_at"],
+        run_off=_run_off.decode(of["run_off"]) if of["run_off"] is not None else None,
     )
 
 
@@ -138,6 +141,7 @@ def job_values(job: Job) -> dict[str, object]:
         "plan_notes": json_text(job.plan_notes),
         "spec": json_text(job.spec),
         "document": json_text(job.document),
+        "run_off": json_text(job.run_off) if job.run_off is not None else None,
     }
 
 

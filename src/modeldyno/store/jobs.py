@@ -26,7 +26,9 @@ from modeldyno.store.tables import jobs, tags, trials
 _BY_NAME = select(jobs).where(jobs.c.region == bindparam("region"), jobs.c.name == bindparam("name"))
 _LOCKED_BY_NAME = _BY_NAME.with_for_update(key_share=True)
 _LOCKED_BY_ID = select(jobs).where(jobs.c.id == bindparam("id")).with_for_update(key_share=True)
-_TRIALS = select(trials).where(trials.c.job_id == bindparam("job_id")).order_by(trials.c.trial_index)
+_OF_JOB = select(trials).where(trials.c.job_id == bindparam("job_id")).order_by(trials.c.trial_index)
+_TRIALS = _OF_JOB.where(trials.c.run_off.is_(False))
+_RUN_OFF = _OF_JOB.where(trials.c.run_off.is_(True))
 _FILTERS = {
     name: jobs.c[name] == bindparam(f"equals_{name}")
     for name in ("status", "model_name", "model_package_arn", "model_key")
@@ -98,9 +100,14 @@ class JobQueries(Queries):
         self._database.write(work, landed)
 
     def trials(self, job_id: str) -> tuple[Trial, ...]:
-        """Its trials in order of index."""
+        """Its trials in order of index; its run-off is none of them."""
         rows = self._database.read(lambda connection: list(connection.execute(_TRIALS, {"job_id": job_id})))
         return tuple(trial_of(row) for row in rows)
+
+    def run_off(self, job_id: str) -> Trial | None:
+        """Its run-off, as the row that is claimed and ended like a trial; None: it has none (yet)."""
+        row = self._database.read(lambda connection: connection.execute(_RUN_OFF, {"job_id": job_id}).first())
+        return None if row is None else trial_of(row)
 
     def unplanned_jobs(self) -> tuple[Job, ...]:
         """Jobs PENDING, oldest first."""
@@ -231,6 +238,7 @@ def _trial_values(job_id: str, spec: TrialSpec) -> dict[str, object]:
         "attempt": 0,
         "spec": json_text(spec),
         "log_tail": "",
+        "run_off": bool(spec.contenders),
     }
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, exists, func, o
 from modeldyno.domain.errors import HostCannot
 from modeldyno.domain.host import Host
 from modeldyno.domain.job import JobStatus
+from modeldyno.domain.run_off import RunOff
 from modeldyno.domain.trial import Placement, TrialResult, TrialStatus
 from modeldyno.ports import Claim, Place
 from modeldyno.store.codec import job_of, json_text, placement_of, plain, plain_or_none, trial_of
@@ -27,6 +28,12 @@ _TRIAL_AND_JOB = (
     select(trials.c.status, trials.c.attempt, jobs.c.stop_requested, jobs.c.status.label("job_status"))
     .join(jobs, jobs.c.id == trials.c.job_id)
     .where(trials.c.id == bindparam("trial_id"))
+)
+_JOB_OF_TRIAL = (
+    select(jobs.c.id)
+    .join(trials, trials.c.job_id == jobs.c.id)
+    .where(trials.c.id == bindparam("trial_id"))
+    .with_for_update(of=jobs, key_share=True)
 )
 
 
@@ -87,8 +94,10 @@ class LeaseQueries(Queries):
         result: TrialResult | None = None,
         failure_reason: str | None = None,
         log_tail: str = "",
+        run_off: RunOff | None = None,
     ) -> bool:
-        """End the trial; False when the attempt is not current."""
+        """End the trial; False when the attempt is not current. `run_off`: how it ended, where it is one; its job
+        tells it from now on."""
         ended = {
             "status": status.value,
             "ended_at": now,
@@ -99,10 +108,17 @@ class LeaseQueries(Queries):
         }
         mine = and_(trials.c.id == trial_id, trials.c.attempt == attempt, trials.c.status == status.value)
         same = select(exists().where(mine, trials.c.ended_at == now))
-        return self._database.write(
-            lambda connection: _change(connection, trial_id, attempt, ended),
-            lambda connection: connection.scalar(same) or None,
-        )
+
+        def work(connection: Connection) -> bool:
+            if run_off is None:
+                return _change(connection, trial_id, attempt, ended)
+            job = connection.scalar(_JOB_OF_TRIAL, {"trial_id": trial_id})  # locked before its trial, as everywhere
+            changed = _change(connection, trial_id, attempt, ended)
+            if changed:
+                connection.execute(update(jobs).where(jobs.c.id == job).values(run_off=json_text(run_off)))
+            return changed
+
+        return self._database.write(work, lambda connection: connection.scalar(same) or None)
 
     def release_trial(self, trial_id: str, attempt: int) -> bool:
         """Give an unfinished trial back (PENDING again). False when the attempt is not current."""

@@ -16,7 +16,7 @@ from modeldyno.store.tables import installation, metadata
 
 # Every revision in `migrations/versions`, oldest first. Kept here too, so that opening a database that is up to date
 # need not load alembic.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 NEWEST = REVISIONS[-1]
 VERSION_TABLE = "dyno_schema"
 

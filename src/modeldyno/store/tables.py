@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -98,6 +99,7 @@ jobs = Table(
     Column("plan_notes", Text, nullable=False),
     Column("spec", Text, nullable=False),
     Column("document", Text, nullable=False),
+    Column("run_off", Text),  # since revision 0008
     UniqueConstraint("region", "name"),
     Index(None, "region", "created_at", "row"),
     Index(None, "region", "modified_at", "row"),
@@ -124,6 +126,7 @@ trials = Table(
     Column("spec", Text, nullable=False),
     Column("result", Text),
     Column("log_tail", Text, nullable=False),
+    Column("run_off", Boolean, nullable=False, server_default=false()),  # since revision 0008: no configuration
     UniqueConstraint("job_id", "trial_index"),
     Index(None, "worker_id", "status"),
 )

@@ -53,7 +53,8 @@ class FakeInstance:
 
 
 class FakeBackend:
-    """Pretended servers (`ports.InstanceBackend`). BEHAVIOUR in a request's environment says how each behaves.
+    """Pretended servers (`ports.InstanceBackend`). BEHAVIOUR in a request's environment says how each behaves. `url`:
+    where they are, or a function of the request.
 
     `requests` holds every deploy asked for, `live` the instances by `str(tag)`; `orphans` is what a crash left. A
     lasting server that was ready is left in `lasting` when its task is dropped by `crash`.
@@ -61,7 +62,7 @@ class FakeBackend:
 
     def __init__(
         self,
-        url: str = "http://127.0.0.1:9",
+        url: str | Callable[[DeployRequest], str] = "http://127.0.0.1:9",
         host: Host = A_HOST,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -114,7 +115,8 @@ class FakeBackend:
     @contextlib.asynccontextmanager
     async def _deployed(self, request: DeployRequest) -> AsyncIterator[Instance]:
         self.requests.append(request)
-        instance = FakeInstance(self._url, effective_environment=dict(request.environment))
+        url = self._url if isinstance(self._url, str) else self._url(request)
+        instance = FakeInstance(url, effective_environment=dict(request.environment))
         self.live[str(request.tag)] = instance
         try:
             await self._begin(Behaviour(request.environment.get("BEHAVIOUR", "healthy")), request)

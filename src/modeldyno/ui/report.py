@@ -31,6 +31,7 @@ def render_report(result: Document, target_per_minute: float | None = None) -> s
         recommendations=ranked,
         trials=_in_order(result),
         ranks={item["trial_index"]: item["rank"] for item in ranked},
+        run_off=words.run_off_lines(result),
         unpriced=[item for item in ranked if item["cost_per_inference_usd"] is None],
         target=target,
         opened=any(item.get("open_loop") for item in ranked),

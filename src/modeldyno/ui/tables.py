@@ -44,6 +44,7 @@ def results_view(result: Document, target_per_minute: float | None = None) -> Re
     if result["recommendations"]:
         parts += [Text(""), ranking(result, target)]
     for title, lines in (
+        ("How the leaders were told apart", words.run_off_lines(result)),
         ("The endpoint as it serves", _endpoint_lines(result)),
         ("What to know about these figures", [*_flag_lines(result), *words.blind_spot(result)]),
         ("Failed", _failure_lines(result)),

@@ -69,6 +69,12 @@ def sustained(item: Document) -> tuple[str, str]:
     return count(told["per_minute"]), plus_minus(told["per_minute"], told["low_per_minute"], told["high_per_minute"])
 
 
+def run_off_lines(result: Document) -> list[str]:
+    """What the run-off said; nothing where there was none. Results of older Dynos do not tell."""
+    ended = result.get("run_off")
+    return [ended["note"]] if ended else []
+
+
 def trial_of(result: Document, recommendation: Document) -> Document:
     """The trial that a recommendation rests on."""
     index = recommendation["trial_index"]

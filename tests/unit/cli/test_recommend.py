@@ -79,7 +79,7 @@ def test_a_dry_run_of_more_than_fits_says_that_the_trials_choose(run: Run, input
     plan = json.loads(shown.stdout)
     assert (plan["tests"], plan["configurations"]) == (10, 16)
     assert 0 < len(plan["trials"]) < 10
-    assert plan["estimated_seconds"] == 10 * 30
+    assert plan["estimated_seconds"] == 10 * 30 + 40
     table = run("recommend", *inputs, "--image", "truth:1", *settings, "--dry-run").stdout
     assert "10 of 16 configurations, chosen as the trials go" in " ".join(table.split())
 

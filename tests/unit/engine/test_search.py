@@ -11,7 +11,7 @@ import pytest
 from modeldyno.domain.job import Candidate, JobSpec, JobStatus, JobType
 from modeldyno.domain.traffic import Phase, Traffic
 from modeldyno.domain.trial import Trial, TrialStatus
-from modeldyno.engine import worker as engine
+from modeldyno.engine import jobs as engine
 from modeldyno.testing.fake_load import FakeServer
 from tests.unit.domain.builders import a_spec
 from tests.unit.engine.world import World

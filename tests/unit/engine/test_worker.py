@@ -255,7 +255,7 @@ async def test_a_job_that_cannot_be_planned_because_of_a_defect_fails_and_is_not
     def broken(*args: Any) -> Any:
         raise ValueError("of nobody's making")
 
-    monkeypatch.setattr("modeldyno.engine.worker.plan", broken)
+    monkeypatch.setattr("modeldyno.engine.jobs.plan", broken)
     world.submit()
     async with world.worker():
         job = await world.ended()
@@ -289,6 +289,23 @@ async def test_a_trial_that_is_interrupted_every_time_is_given_up_in_the_end(wor
         await world.ended("next")
     assert job.status is JobStatus.FAILED
     assert f"begun {MOST_ATTEMPTS} times and never came to an end" in (job.failure_reason or "")
+
+
+async def test_a_job_that_is_told_to_stop_while_it_is_looked_at_is_stopped(world: World) -> None:
+    class Late(Cut):
+        def trials(self, job_id: str) -> Any:
+            found = self._store.trials(job_id)
+            if found and len(self._store.windows(found[0].id)) > 2 and not world.job().stop_requested:
+                self._store.request_stop("us-east-1", "job", world.clock.now())
+                while not (found := self._store.trials(job_id))[0].status.ended:
+                    time.sleep(0.005)
+            return found
+
+    world.submit()
+    async with world.worker(store=Late(world.store)):
+        job = await world.ended()
+    assert world.trials()[0].status is TrialStatus.STOPPED
+    assert job.status is JobStatus.STOPPED
 
 
 class Cut:

@@ -20,7 +20,7 @@ from modeldyno.domain.trial import Trial
 from modeldyno.engine.parts import Options, Parts
 from modeldyno.engine.worker import Worker
 from modeldyno.objects.store import directory_objects
-from modeldyno.ports import LoadTarget, Store
+from modeldyno.ports import DeployRequest, LoadTarget, Store
 from modeldyno.store.sql import open_store
 from modeldyno.testing.clock import FastClock
 from modeldyno.testing.fake_compiler import FakeCompiler
@@ -72,10 +72,11 @@ class World:
     disk_full: bool = False
     lease_seconds: float = 1000.0  # 20 s of the machine's: no delay of a busy one ends a lease
     compiler: FakeCompiler = field(default_factory=FakeCompiler)
+    url: Callable[[DeployRequest], str] = lambda _: "http://127.0.0.1:9"
     backend: FakeBackend = field(init=False)
 
     def __post_init__(self) -> None:
-        self.backend = FakeBackend(host=self.host, sleep=self.clock.sleep)
+        self.backend = FakeBackend(self.url, host=self.host, sleep=self.clock.sleep)
         self.objects = directory_objects(self.root / "s3")
         self.objects.put("s3://bucket/payload.tar.gz", tar_gz(a_csv=b"1,2"))
         self.objects.put("s3://bucket/model.tar.gz", tar_gz(model_bin=b"m"))

@@ -147,3 +147,9 @@ def test_a_job_without_an_answer_says_so(
 def test_a_job_whose_trials_are_not_planned_yet_has_a_report(result: Result) -> None:
     empty = result | {"recommendations": [], "trials": [], "job": result["job"] | {"completed_at": None}}
     assert "No trial was run." in Page(render_report(empty)).text
+
+
+def test_a_run_off_is_told_beneath_the_ranking(result: Result) -> None:
+    note = "Run-off: one costs 1.08 times as much as <the> other."
+    assert "Run-off" not in Page(render_report(result)).text
+    assert note in Page(render_report(result | {"run_off": {"note": note}})).text

@@ -140,3 +140,10 @@ def test_an_endpoint_that_was_there_already_is_told_apart_from_the_ranking(resul
     assert "live: " in view
     assert "the endpoint live: Measured at a live endpoint." in view
     assert "The endpoint as it serves" not in shown(results_view(result))
+
+
+def test_a_run_off_is_told_beneath_the_ranking(result: Result) -> None:
+    assert "told apart" not in shown(results_view(result))
+    told = shown(results_view(result | {"run_off": {"note": "Run-off: one costs 1.08 times as much as the other."}}))
+    assert "How the leaders were told apart" in told
+    assert "Run-off: one costs 1.08 times" in told

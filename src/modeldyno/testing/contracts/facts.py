@@ -12,6 +12,7 @@ from modeldyno.domain.job import Candidate, Job, JobSpec, JobStatus, JobType, La
 from modeldyno.domain.measurement import Window
 from modeldyno.domain.model import ModelSource, PayloadSource
 from modeldyno.domain.resource import Kind, Resource
+from modeldyno.domain.run_off import RunOff, Standing, Turn
 from modeldyno.domain.traffic import Phase, Traffic
 from modeldyno.domain.trial import Figures, Flag, Placement, Trial, TrialResult, TrialSpec
 from modeldyno.ports import Place
@@ -78,6 +79,12 @@ def a_result() -> TrialResult:
     """How a trial ended well."""
     figures = Figures(612.5, 95.0, 12.25, {"p50": 9.0}, 4, 600, 1, 58.8, 5.0, 700, 2, 70.0, {"timeout": 1}, 97.5, 12.0)
     return TrialResult(figures, "flat", {Flag.FEW_REQUESTS: "only 600"}, 10.0, 80.0, {"WORKERS": "2"}, "made up")
+
+
+def a_run_off() -> RunOff:
+    """How two leaders came out."""
+    best, other = Standing(1, 1, 600.0), Standing(0, 1, 590.0, 1.02, 0.97, 1.07)
+    return RunOff((best, other), (Turn(0, 0, 1.5, 1.0, 10), Turn(1, 0, 3.0, 1.0, 11)), 4.5, True, "told in words")
 
 
 def anywhere(trial: Trial, busy: Sequence[Placement]) -> Placement | None:

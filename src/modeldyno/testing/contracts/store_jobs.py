@@ -14,9 +14,9 @@ from modeldyno.domain.errors import Conflict, ResourceInUse, ResourceNotFound
 from modeldyno.domain.job import JobStatus
 from modeldyno.domain.model import ModelSource
 from modeldyno.domain.resource import Query
-from modeldyno.domain.trial import TrialStatus
+from modeldyno.domain.trial import TrialSpec, TrialStatus
 from modeldyno.ports import LogLine, Store
-from modeldyno.testing.contracts.facts import REGION, a_job, a_result, a_window, anywhere, some_specs
+from modeldyno.testing.contracts.facts import REGION, a_job, a_result, a_run_off, a_window, anywhere, some_specs
 
 OpenAgain = Callable[[], Store]
 
@@ -213,6 +213,33 @@ class JobContract:
         store.add_job(a_job())
         assert store.tags(a_job().arn) == {}
         assert (store.trials("id-j"), store.log_lines("id-j"), store.windows(claim.trial.id, 1)) == ((), (), ())
+
+    # the run-off
+    def test_a_run_off_is_claimed_and_ended_like_a_trial_and_is_none(self, store: Store, open_again: OpenAgain) -> None:
+        store.add_job(a_job())
+        specs = some_specs(2)
+        store.plan_job("id-j", specs, [], 5.0)
+        for _ in specs:
+            claim = store.claim_trial("w", anywhere, 6.0, 10.0)
+            assert claim is not None
+            store.finish_trial(claim.trial.id, 1, TrialStatus.COMPLETED, 7.0, result=a_result())
+        assert store.run_off("id-j") is None
+        row = TrialSpec(2, "run-off", specs[0].instance_type, contenders=tuple(specs))
+        assert store.extend_job("id-j", [row], 8.0)
+        assert not store.extend_job("id-j", [row], 8.0)
+        claim = store.claim_trial("w", anywhere, 9.0, 10.0)
+        assert claim is not None
+        assert claim.trial.spec == row
+        assert not store.finish_job("id-j", JobStatus.COMPLETED, 9.5)
+        assert not store.finish_trial(claim.trial.id, 2, TrialStatus.COMPLETED, 10.0, run_off=a_run_off())
+        assert store.job(REGION, "j").run_off is None
+        assert store.finish_trial(claim.trial.id, 1, TrialStatus.COMPLETED, 10.0, run_off=a_run_off())
+        again = open_again()
+        assert again.job(REGION, "j").run_off == a_run_off()
+        assert [trial.spec for trial in again.trials("id-j")] == specs
+        ended = again.run_off("id-j")
+        assert ended is not None
+        assert (ended.spec, ended.status) == (row, TrialStatus.COMPLETED)
 
     # the story
     def test_the_story_is_told_in_order(self, store: Store) -> None:
