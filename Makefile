@@ -13,6 +13,8 @@ BESIDE_OTHERS := tests/unit tests/properties tests/docs tests/conformance \
 LONGER := tests/contracts/test_compiling.py tests/e2e/test_compiled.py tests/e2e/test_existing_endpoints.py \
 	tests/e2e/test_serverless.py tests/e2e/test_run_off.py
 
+LONGER_ONE := tests/e2e/test_crashes.py::test_a_job_survives_twenty_kills_at_random_moments
+
 .PHONY: setup demo demo-shadow test test-more test-clients clients check bench test-cgroup test-frameworks requirements clean
 
 setup: $(STAMP)
@@ -32,10 +34,11 @@ demo-shadow: setup
 test: setup
 	$(BIN)/python -m tests.clients.environments aws-cli
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(BESIDE_OTHERS)
-	$(BIN)/python -m pytest tests/contracts tests/e2e $(LONGER:%=--ignore=%) $(BESIDE_OTHERS:%=--ignore=%)
+	$(BIN)/python -m pytest tests/contracts tests/e2e $(LONGER:%=--ignore=%) $(BESIDE_OTHERS:%=--ignore=%) \
+		--deselect $(LONGER_ONE)
 
 test-more: setup
-	$(BIN)/python -m pytest $(LONGER)
+	$(BIN)/python -m pytest $(LONGER) $(LONGER_ONE)
 
 clients: setup
 	$(BIN)/python -m tests.clients.environments

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from modeldyno.domain.job import Candidate, JobStatus, JobType, LatencyThreshold, StoppingRules
+from modeldyno.domain.measurement import Window
 from modeldyno.domain.recommend import recommend
 from modeldyno.domain.traffic import Phase, Traffic
 from modeldyno.domain.trial import Flag, TrialResult, TrialStatus
@@ -33,13 +34,18 @@ async def result(world: World, **job: Any) -> TrialResult:
     return trial.result
 
 
+def rated(world: World) -> list[Window]:
+    """The windows of arrivals that do not wait."""
+    windows = [one for trial in world.trials() for one in world.store.windows(trial.id, 1)]
+    return [one for one in windows if one.rate_per_second is not None]
+
+
 async def test_a_job_with_a_threshold_tells_the_arrivals_that_hold_it_beside_its_capacity(world: World) -> None:
     told = await result(world, rules=WITH_LIMIT)
     assert told.open_loop is not None
     assert told.open_loop.per_minute == pytest.approx(6000, rel=0.15)  # it answers what it can do at once
     assert told.open_loop.requests > 1000
-    rated = [one for one in world.store.windows(world.trials()[0].id, 1) if one.rate_per_second is not None]
-    assert sum(one.duration_seconds for one in rated) == pytest.approx(told.open_loop.seconds, rel=0.1)
+    assert sum(one.duration_seconds for one in rated(world)) == pytest.approx(told.open_loop.seconds, rel=0.1)
 
 
 async def test_the_open_loop_changes_no_figure_of_the_closed_one(world: World, tmp_path: Path) -> None:
@@ -68,7 +74,7 @@ async def test_the_load_of_an_advanced_job_is_its_pattern_alone(world: World) ->
 async def test_a_server_that_dies_of_arrivals_keeps_its_capacity_and_says_what_ended_it(world: World) -> None:
     world.submit("job", rules=WITH_LIMIT)
     async with world.worker():
-        await world.until(lambda: any("Arrivals" in line.message for line in world.store.log_lines("job")))
+        await world.until(lambda: bool(rated(world)))
         for instance in world.backend.live.values():
             instance.die()
         assert (await world.ended()).status is JobStatus.COMPLETED
