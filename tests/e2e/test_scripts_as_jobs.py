@@ -50,7 +50,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             load = "" if "model_fn" in script or name == "has-no-model" else "def model_fn(model_dir):\n    return 1\n"
             made.put(f"bucket/{name}.tar.gz", archive(load + script))
 
-    with running(tmp_path_factory.mktemp("scripts"), config=TYPES, prepare=prepare) as started:
+    config = TYPES + "max_trial_seconds = 8\n"  # how well it is measured is seen elsewhere
+    with running(tmp_path_factory.mktemp("scripts"), config=config, prepare=prepare) as started:
         yield started
 
 
