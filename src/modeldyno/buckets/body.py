@@ -123,8 +123,6 @@ class Body:
                 size += len(data)
                 self._check_length(size, whole=False)
                 if (self.length or 0) - size >= LEAST_BYTES and (taken := self._taken()) is not None:
-                    if writing is not None:
-                        await writing
                     await asyncio.to_thread(_take, sink, hashes, buffer)
                     buffer = bytearray()
                     with _told_when_idle():

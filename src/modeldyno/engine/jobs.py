@@ -81,13 +81,14 @@ class Jobs:
         """
         store = self._parts.store
         trials = await asyncio.to_thread(store.trials, job.id)
-        run_off = await asyncio.to_thread(store.run_off, job.id)
+        all_ended = all(trial.status.ended for trial in trials)  # before, there is no run-off to read
+        run_off = await asyncio.to_thread(store.run_off, job.id) if all_ended else None
         chosen = None if job.stop_requested or run_off else await self._next(job, trials)
         if chosen is not None and not self._out_of_time(job):
             await self._extend(job, chosen)
             return False
         undecided = self._compilations.pending(job) and not self._out_of_time(job)
-        complete = chosen is None and not undecided and all(trial.status.ended for trial in trials)
+        complete = chosen is None and not undecided and all_ended
         if complete and run_off is None and await self._begun_run_off(job, trials):
             return False
         return await self._concluded(job, trials, run_off, complete=complete)
