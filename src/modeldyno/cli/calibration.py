@@ -11,7 +11,7 @@ import asyncio
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -31,8 +31,8 @@ from modeldyno.domain.saturation import SaturationSearch
 from modeldyno.domain.statistics import relative_half_width
 from modeldyno.domain.stopping import ClosedLoopPolicy, Hold, Measured, Stop, Users, percentile_ms
 from modeldyno.domain.trial import Flag, Placement, TrialSpec
-from modeldyno.engine.trial import foreign_share
-from modeldyno.ports import DeployRequest, Instance, LoadTarget, Tag
+from modeldyno.engine.driving import Driven, drive
+from modeldyno.ports import DeployRequest, LoadTarget, Tag
 from modeldyno.testing.truth_server import Service, read_record, true_per_second, within
 from modeldyno.ui.words import plural
 
@@ -159,21 +159,19 @@ async def _one(case: Case, tools: Bench, root: Path, tell: Tell) -> Calibrated:
     )
     search = SaturationSearch(StoppingRules(), max_seconds=case.max_seconds)
     policy: ClosedLoopPolicy = Steady() if case.instant else search
+
+    async def each(window: Window, _: Driven) -> None:
+        if not window.settling:
+            tell(f"     {plural(window.users, 'user')}, {window.per_second:,.0f} requests/s")
+
     async with tools.backend.deploy(request) as instance:
         target = LoadTarget(instance.url, root / "payloads", "text/csv", None, 1, cores=placement.generator_cores)
-        loaded = await _drive(tools, instance, target, policy, tell)
+        async with tools.generator.drive(target) as session:
+            driven = await drive(instance, session, policy, each)
         measured = policy.measured()
         served = await _served(root, measured)
-        flags = dict(instance.flags) | _flags(measured, loaded, placement)
-    return _concluded(case, kind, measured, served, flags, sum(window.duration_seconds for window in loaded.windows))
-
-
-@dataclass(slots=True)
-class _Loaded:
-    """All windows, and by window's number how much of the server's cores others used."""
-
-    windows: list[Window] = field(default_factory=list)
-    foreign: dict[int, float] = field(default_factory=dict)
+        flags = dict(instance.flags) | _flags(measured, driven, placement)
+    return _concluded(case, kind, measured, served, flags, sum(window.duration_seconds for window in driven.windows))
 
 
 def _placed(case: Case, host: Host) -> tuple[InstanceType, Placement]:
@@ -183,29 +181,6 @@ def _placed(case: Case, host: Host) -> tuple[InstanceType, Placement]:
     if placement is None:
         raise HostCannot(f"There is no room for {kind.name} on this host.")
     return kind, placement
-
-
-async def _drive(tools: Bench, instance: Instance, target: LoadTarget, policy: ClosedLoopPolicy, tell: Tell) -> _Loaded:
-    """Load it as the policy says."""
-    loaded = _Loaded()
-    before = instance.usage()
-    async with tools.generator.drive(target) as session:
-        await session.set_users(policy.users)
-        async for window in session.windows():
-            after = instance.usage()
-            loaded.foreign[window.sequence] = foreign_share(before, after, window.duration_seconds)
-            before = after
-            loaded.windows.append(window)
-            if not window.settling:
-                tell(f"     {plural(window.users, 'user')}, {window.per_second:,.0f} requests/s")
-            match policy.observe(window):
-                case Stop():
-                    return loaded
-                case Users(users, redraw):
-                    await session.set_users(users, redraw=redraw)
-                case _:
-                    pass
-    raise ServiceError("the load generator ended before the load was over")
 
 
 async def _served(root: Path, measured: Measured) -> tuple[Service, ...]:
@@ -221,14 +196,14 @@ async def _served(root: Path, measured: Measured) -> tuple[Service, ...]:
             await asyncio.sleep(0.2)
 
 
-def _flags(measured: Measured, loaded: _Loaded, placement: Placement) -> dict[Flag, str]:
-    shares = [loaded.foreign[window.sequence] for window in measured.windows]
+def _flags(measured: Measured, driven: Driven, placement: Placement) -> dict[Flag, str]:
+    shares = [driven.foreign[window.sequence] for window in measured.windows]
     return flags_of(
         measured.windows,
         relative_half_width=relative_half_width(measured.windows),
         foreign_share=None if placement.fills_host else sum(shares) / len(shares),
         stopped=False,
-        load=loaded.windows,
+        load=driven.windows,
     )
 
 

@@ -6,7 +6,7 @@ How it is stopped, superseded or ended is `engine/attempt.py`.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from modeldyno.domain import statistics
 from modeldyno.domain.abandonment import Bar, bar_of
@@ -16,32 +16,16 @@ from modeldyno.domain.measurement import Window
 from modeldyno.domain.quality import close_call, flags_of, open_loop_flags, price_flags
 from modeldyno.domain.saturation import SaturationSearch
 from modeldyno.domain.statistics import relative_half_width
-from modeldyno.domain.stopping import ClosedLoopPolicy, Hold, Measured, PatternPolicy, Policy, Rate, Stop, Users
+from modeldyno.domain.stopping import ClosedLoopPolicy, Measured, PatternPolicy, Policy
 from modeldyno.domain.sustainable import SustainableSearch
 from modeldyno.domain.trial import Flag, TrialResult, TrialStatus
 from modeldyno.engine.attempt import Attempt, Ending, Superseded
 from modeldyno.engine.deployment import Deployment
+from modeldyno.engine.driving import Driven, drive
 from modeldyno.engine.materials import Materials
 from modeldyno.engine.parts import Parts
 from modeldyno.engine.sites import Site
-from modeldyno.ports import Claim, Instance, LoadSession, Tag, Usage
-
-_OF_LATE = 5  # windows: about as many as decide that a configuration cannot win
-
-
-@dataclass(slots=True)
-class _Loaded:
-    """What a load left: its windows, and by window how much of the model's cores others used (0..1). `cut_short`: why
-    it ended without its answer."""
-
-    windows: list[Window] = field(default_factory=list)
-    foreign: dict[int, float] = field(default_factory=dict)
-    cut_short: str | None = None
-
-    def foreign_share(self) -> float:
-        """The mean share of others, over the whole load or of late, whichever is more."""
-        shares = list(self.foreign.values())
-        return max((sum(part) / len(part) for part in (shares, shares[-_OF_LATE:]) if part), default=0.0)
+from modeldyno.ports import Claim, Instance, LoadSession, Tag
 
 
 class TrialRun:
@@ -79,9 +63,9 @@ class TrialRun:
             async with self._parts.generator.drive(deployment.target(self._site.urls(instance))) as session:
                 policy = self._policy()
                 started = self._parts.clock.now()
-                loaded = await self._load(instance, session, policy)
+                driven = await self._drive(instance, session, policy)
                 ended = self._parts.clock.now()
-                result, failure = self._concluded(instance, policy.measured(), loaded, started, ended)
+                result, failure = self._concluded(instance, policy.measured(), driven, started, ended)
                 if result is not None and failure is None:
                     result = await self._with_open_loop(instance, session, policy, result)
             return Ending(result and replace(result, setup_seconds=setup_seconds), failure)
@@ -109,60 +93,37 @@ class TrialRun:
         if threshold is None or not asked or not isinstance(closed, SaturationSearch):
             return result
         await self._say("Arrivals that do not wait: the search for the rate that holds the threshold begins.")
-        search, loaded = SustainableSearch(threshold, closed.peak_per_second, seconds), _Loaded()
+        search, driven = SustainableSearch(threshold, closed.peak_per_second, seconds), Driven()
         died = None
         try:
-            await self._load(instance, session, search, loaded)
+            await self._drive(instance, session, search, driven)
         except ModelFault as fault:
             died = fault.reason
-        told = open_loop_of(search, loaded.windows, died)
-        flags = open_loop_flags(told, loaded.windows, threshold, loaded.foreign_share())
+        told = open_loop_of(search, driven.windows, died)
+        flags = open_loop_flags(told, driven.windows, threshold, driven.foreign_share())
         return replace(result, open_loop=told, flags={**result.flags, **flags})
 
-    async def _load(
-        self, instance: Instance, session: LoadSession, policy: Policy, loaded: _Loaded | None = None
-    ) -> _Loaded:
-        loaded = loaded or _Loaded()
-        before = instance.usage()
-        await _obey(session, policy.beginning)
-        async for plain in session.windows():
-            usage = instance.usage()
-            window = _with_usage(plain, before, usage)
-            loaded.windows.append(window)
-            loaded.foreign[window.sequence] = self._foreign_share(before, usage, window)
-            before = usage
-            if (death := instance.death()) is not None:
-                raise ModelFault(f"The model server {death} under load ({_load_words(window)}).", instance.log_tail())
+    async def _drive(
+        self, instance: Instance, session: LoadSession, policy: Policy, driven: Driven | None = None
+    ) -> Driven:
+        async def each(window: Window, driven: Driven) -> str | None:
             await self._write(window)
-            await self._tell_bar(policy, loaded)
-            loaded.cut_short = await self._site.strain()
-            if loaded.cut_short is not None:
-                return loaded
-            match policy.observe(window):
-                case Stop():
-                    return loaded
-                case Users() | Rate() as load:
-                    await _obey(session, load)
-                case Hold():
-                    pass
-        raise ServiceError("the load generator ended before the load was over")
+            await self._tell_bar(policy, driven)
+            return await self._site.strain()
 
-    async def _tell_bar(self, policy: Policy, loaded: _Loaded) -> None:
+        placement = self._claim.trial.placement
+        fills_host = placement is not None and placement.fills_host
+        return await drive(instance, session, policy, each, fills_host=fills_host, driven=driven)
+
+    async def _tell_bar(self, policy: Policy, driven: Driven) -> None:
         """Tell a search what its configuration must reach to win, as far as the job's trials have shown by now."""
         if not isinstance(policy, SaturationSearch) or self._spec.existing is not None:
             return
         job = self._claim.job
-        if len(loaded.windows) == 1 or job.spec.max_parallel > 1:
+        if len(driven.windows) == 1 or job.spec.max_parallel > 1:
             trials = await asyncio.to_thread(self._parts.store.trials, job.id)
             self._bar = bar_of(job.spec, self._spec.instance_type, trials)
-        policy.bar = self._bar.lowered(loaded.foreign_share()) if self._bar is not None else None
-
-    def _foreign_share(self, before: Usage, after: Usage, window: Window) -> float:
-        """Of the model's cores; the generator's own use does not count as foreign where it has to share them."""
-        placement = self._claim.trial.placement
-        shares = placement is not None and placement.fills_host
-        generator = window.generator_cpu_seconds if shares else 0.0
-        return foreign_share(before, after, window.duration_seconds, generator)
+        policy.bar = self._bar.lowered(driven.foreign_share()) if self._bar is not None else None
 
     async def _write(self, window: Window) -> None:
         trial = self._claim.trial
@@ -170,29 +131,29 @@ class TrialRun:
             raise Superseded
 
     def _concluded(
-        self, instance: Instance, measured: Measured, loaded: _Loaded, started: float, ended: float
+        self, instance: Instance, measured: Measured, driven: Driven, started: float, ended: float
     ) -> tuple[TrialResult | None, tuple[str, str] | None]:
         rules = self._claim.job.spec.rules
         placement = self._claim.trial.placement
         limit = placement.memory_bytes if placement else None
-        figures = figures_of(measured, loaded.windows, rules, limit)
+        figures = figures_of(measured, driven.windows, rules, limit)
         if figures is None:
             return None, (_model_error(measured.failure or "no invocation was answered"), instance.log_tail())
-        shares = [loaded.foreign[window.sequence] for window in measured.windows]
+        shares = [driven.foreign[window.sequence] for window in measured.windows]
         foreign = sum(shares) / len(shares) if shares else None
         figures = replace(figures, foreign_percent=None if foreign is None else 100.0 * foreign)
         flags = flags_of(
             measured.windows,
             relative_half_width=relative_half_width(measured.windows),
             foreign_share=foreign,
-            stopped=loaded.cut_short is not None,
-            load=loaded.windows,
+            stopped=driven.cut_short is not None,
+            load=driven.windows,
         )
         environment = instance.effective_environment
         close = close_call(figures, rules) if measured.undecided else {}
         lost = {Flag.CANNOT_WIN: measured.cannot_win} if measured.cannot_win is not None else {}
         every = {**instance.flags, **price_flags(self._spec.instance_type), **flags, **close, **lost}
-        reason = loaded.cut_short or measured.reason
+        reason = driven.cut_short or measured.reason
         result = TrialResult(figures, reason, every, started, ended, environment, instance.runtime)
         if measured.failure is None:
             return result, None
@@ -223,20 +184,6 @@ class TrialRun:
         return f"Deploying {what}{spec.title}{setting} as {self._spec.endpoint_name}"
 
 
-async def _obey(session: LoadSession, load: Users | Rate) -> None:
-    match load:
-        case Users(users, redraw):
-            await session.set_users(users, redraw=redraw)
-        case Rate(per_second, redraw):
-            await session.set_rate(per_second, redraw=redraw)
-
-
-def _load_words(window: Window) -> str:
-    if window.rate_per_second is not None:
-        return f"{window.rate_per_second * 60:.0f} arrivals a minute"
-    return "1 user" if window.users == 1 else f"{window.users} users"
-
-
 def _ending(status: TrialStatus, ending: Ending) -> str:
     result = ending.result
     if result is None or ending.failure is not None:
@@ -253,23 +200,3 @@ def _ending(status: TrialStatus, ending: Ending) -> str:
 def _model_error(why: str) -> str:
     """Source of the first words: the error messages of the SageMaker developer guide, troubleshooting."""
     return f"ModelError when calling InvokeEndpoint operation: {why}."
-
-
-def _with_usage(window: Window, before: Usage, after: Usage) -> Window:
-    cpu = None
-    if before.cpu_seconds is not None and after.cpu_seconds is not None:
-        cpu = max(0.0, after.cpu_seconds - before.cpu_seconds)
-    return replace(window, cpu_seconds=cpu, memory_bytes=after.memory_bytes)
-
-
-def foreign_share(before: Usage, after: Usage, seconds: float, ours_seconds: float = 0.0) -> float:
-    """Use of the instance's cores by others, 0..1; 0 where the host cannot tell. `ours_seconds` are known as ours."""
-    cores = [core for core in after.core_seconds if core in before.core_seconds]
-    if not cores or seconds <= 0:
-        return 0.0
-    foreign = 0.0
-    for core in cores:
-        everyone = after.core_seconds[core][0] - before.core_seconds[core][0]
-        own = after.core_seconds[core][1] - before.core_seconds[core][1]
-        foreign += max(0.0, everyone - own)
-    return min(1.0, max(0.0, foreign - ours_seconds) / (seconds * len(cores)))

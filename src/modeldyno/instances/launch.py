@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,8 @@ from modeldyno.instances import launcher
 from modeldyno.instances.naming import TAG_VARIABLE
 
 _PROGRAM = [sys.executable, "-I", "-S", launcher.__file__]
+_PROBE_PREFIX = "dyno-probe-"
+_PROBE_SECONDS = 30.0
 _USERS = {
     "own": "The model server ran as the same user as Dyno, which is not root.",
     "owner": "The model server ran as the owner of its program, because user nobody cannot read all that it needs.",
@@ -44,7 +49,8 @@ def server_user() -> tuple[str, str | None]:
 
 
 def _probe() -> dict[str, str | None]:
-    with tempfile.TemporaryDirectory(prefix="dyno-probe-") as directory:
+    _sweep_probes()
+    with tempfile.TemporaryDirectory(prefix=_PROBE_PREFIX) as directory:
         base = Path(directory, "ml")
         (base / "tmp").mkdir(parents=True)
         todo = {
@@ -57,12 +63,26 @@ def _probe() -> dict[str, str | None]:
             "command": [sys.executable],
         }
         done = subprocess.run(
-            [*_PROGRAM, "probe"], input=json.dumps(todo), capture_output=True, text=True, timeout=30, check=False
+            [*_PROGRAM, "probe"],
+            input=json.dumps(todo),
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_SECONDS,
+            check=False,
         )
     if done.returncode:
         return {"mounts": (done.stderr.strip().splitlines() or ["the launcher was killed"])[-1], "user": None}
     answer: dict[str, str | None] = json.loads(done.stdout)
     return answer
+
+
+def _sweep_probes() -> None:
+    """Remove what probes of ours left that were killed: the folders too old for a probe that still runs."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PROBE_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            found = left.lstat()
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > 2 * _PROBE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from modeldyno.domain.errors import AccessProblem, AccessRefused
@@ -22,16 +23,13 @@ async def admit(gate: Gate, scope: Mapping[str, Any], body: bytes) -> str | None
     Raises:
         Refused: it is not signed, or not well.
     """
-    try:
+    with _told():
         try:
             return _admitted(gate, scope, body)
         except AccessRefused as error:
             if error.problem is not AccessProblem.UNKNOWN_KEY or not await asyncio.to_thread(gate.look_again):
                 raise
             return _admitted(gate, scope, body)
-    except AccessRefused as error:
-        found = access_fault(error, Protocol.JSON)
-        raise refused(403, found.code, found.message) from None
 
 
 async def glance(gate: Gate, scope: Mapping[str, Any]) -> None:
@@ -40,8 +38,15 @@ async def glance(gate: Gate, scope: Mapping[str, Any]) -> None:
     Raises:
         Refused: the head alone tells that the request is not signed, or not well.
     """
-    try:
+    with _told():
         await asyncio.to_thread(gate.glance, _signed(scope))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Make the answer of a refusal."""
+    try:
+        yield
     except AccessRefused as error:
         found = access_fault(error, Protocol.JSON)
         raise refused(403, found.code, found.message) from None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modeldyno.engine.trial import foreign_share
+from modeldyno.engine.driving import foreign_share
 from modeldyno.ports import Usage
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
 import psutil
+import pytest
 
 from modeldyno.domain.host import Cgroup
 from modeldyno.instances.host import doctor, read_host
+from modeldyno.instances.launch import why_no_mounts
 from modeldyno.instances.no_cgroup import NoCgroups
 
 
@@ -43,3 +47,15 @@ def test_the_doctor_tells_every_topic_and_a_consequence_wherever_something_is_li
         assert finding.verdict in ("ok", "limited", "missing")
         assert finding.value
         assert finding.consequence or finding.verdict == "ok", finding
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root probes")
+def test_what_a_killed_probe_left_is_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    old, fresh, other = (tmp_path / name for name in ("dyno-probe-old", "dyno-probe-fresh", "mine"))
+    for folder in (old, fresh, other):
+        (folder / "ml").mkdir(parents=True)
+    for folder in (old, other):
+        os.utime(folder, (1e9, 1e9))
+    why_no_mounts()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["dyno-probe-fresh", "mine"]
