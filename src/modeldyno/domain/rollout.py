@@ -3,8 +3,8 @@
 1. Every fleet of an endpoint should have its servers; what is missing is added, what is too many is no longer wanted.
 2. A new endpoint is in service when every server of its fleet is ready; it has failed when one of them has.
 3. An update brings a whole new fleet up beside the old one, then moves the traffic: all at once, or first a canary, or
-   in steps, with a wait after each. A rolling update moves it batch by batch, and each batch takes as many old servers
-   away.
+   in steps, with a wait after each. A rolling update moves it batch by batch; once a batch has baked, as many old
+   servers go and the next batch comes up.
 4. A server of the new fleet that fails, or an update that takes too long, moves all traffic back to the old fleet; of
    a rolling update once the old fleet is whole again.
 5. An endpoint that is deleted has no servers, and then it is gone.
@@ -168,9 +168,8 @@ def _updated(endpoint: Endpoint, update: Update, servers: Sequence[Server], now:
     if update.share >= 1.0:
         return _finished(endpoint, update, now)
     next_share = _next_share(update)
-    baked = update.shifted_at is None or now >= update.shifted_at + update.rollout.bake_seconds
     proven = endpoint.has_proven(update.fleet)
-    if not baked or not _ready(servers, update.fleet, needed_share(update), proven=proven):
+    if not _baked(update, now) or not _ready(servers, update.fleet, needed_share(update), proven=proven):
         return endpoint, ""
     moved = replace(update, share=next_share, shifted_at=now)
     percent = f"{100 * next_share:.0f}% of the traffic goes to the new fleet."
@@ -223,15 +222,18 @@ def needed_share(update: Update) -> float:
     return _next_share(update) if update.rollout.kind is RolloutKind.ROLLING else 1.0
 
 
-def counts(endpoint: Endpoint, fleet: Fleet, demand: Mapping[str, int] = _NO_DEMAND) -> dict[tuple[str, bool], int]:
+def counts(
+    endpoint: Endpoint, fleet: Fleet, now: float, demand: Mapping[str, int] = _NO_DEMAND
+) -> dict[tuple[str, bool], int]:
     """How many servers each variant (name, is a shadow) of a fleet should have now."""
     share = 1.0
     update = endpoint.update
     if update is not None and update.rollout.kind is RolloutKind.ROLLING:
+        baked = _baked(update, now)
         if fleet is update.fleet:
-            share = update.share if update.reason else needed_share(update)
+            share = needed_share(update) if baked and update.reason is None else update.share
         elif update.reason is None:
-            share = 1.0 - update.share
+            share = 1.0 - (update.share if baked and update.share < 1.0 else _share_before(update))
     specs = [(variant, False) for variant in fleet.spec.variants] + [(shadow, True) for shadow in fleet.spec.shadows]
     proven = endpoint.has_proven(fleet)
     return {(spec.name, shadow): _count(spec, share, demand.get(spec.name, 0), proven=proven) for spec, shadow in specs}
@@ -247,15 +249,29 @@ def _part(count: int, share: float) -> int:
     return math.ceil(count * share - 1e-9)
 
 
+def _baked(update: Update, now: float) -> bool:
+    """Whether the wait after the last shift is over."""
+    return update.shifted_at is None or now >= update.shifted_at + update.rollout.bake_seconds
+
+
+def _batch(update: Update) -> float:
+    """The part of the traffic that one shift moves."""
+    first = update.rollout.first
+    return 1.0 if first is None else first.share_of(sum(variant.count for variant in update.fleet.spec.variants))
+
+
+def _share_before(update: Update) -> float:
+    """Of the traffic of a rolling update, before the last shift."""
+    batch = _batch(update)
+    return batch * max(0, math.ceil(update.share / batch - 1e-9) - 1)
+
+
 def _next_share(update: Update) -> float:
     """Of the traffic, after the next shift."""
-    rollout, spec = update.rollout, update.fleet.spec
-    if rollout.kind is RolloutKind.ALL_AT_ONCE or rollout.first is None or update.share >= 1.0:
+    kind = update.rollout.kind
+    if kind is RolloutKind.ALL_AT_ONCE or (kind is RolloutKind.CANARY and update.share > 0.0):
         return 1.0
-    size = rollout.first.share_of(sum(variant.count for variant in spec.variants))
-    if rollout.kind is RolloutKind.CANARY:
-        return size if update.share == 0.0 else 1.0
-    return min(1.0, update.share + size)
+    return min(1.0, update.share + _batch(update))
 
 
 def _peopled(endpoint: Endpoint, servers: Sequence[Server], now: float, said: str, demand: Mapping[str, int]) -> Step:
@@ -264,7 +280,7 @@ def _peopled(endpoint: Endpoint, servers: Sequence[Server], now: float, said: st
     add: list[Server] = []
     kept: set[str] = set()
     for fleet in endpoint.fleets:
-        wanted, proven = counts(endpoint, fleet, demand), endpoint.has_proven(fleet)
+        wanted, proven = counts(endpoint, fleet, now, demand), endpoint.has_proven(fleet)
         variants = [(spec, False) for spec in fleet.spec.variants] + [(spec, True) for spec in fleet.spec.shadows]
         for spec, shadow in variants:
             ids = _chosen(endpoint, fleet, spec, wanted[spec.name, shadow], here, shadow=shadow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import subprocess
 import sys
@@ -80,7 +81,8 @@ def test_an_interrupted_calibration_leaves_nothing_behind(tmp_path: Path) -> Non
     scratch.mkdir()
     command = [sys.executable, "-c", ALONE, "doctor", "--calibrate", str(tmp_path)]
     environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(scratch)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # ignored where tests run in the background
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         assert process.stderr is not None
         while "requests/s" not in (line := process.stderr.readline()):
             assert line, "it ended"

@@ -134,6 +134,18 @@ def test_a_rolling_update_never_has_more_than_a_batch_too_many() -> None:
     assert world.serving(1) == []
 
 
+def test_a_rolling_update_keeps_what_a_batch_replaces_until_the_batch_has_baked() -> None:
+    world = in_service(variant("main", 4))
+    rollout = Rollout(RolloutKind.ROLLING, Size(2, percent=False), bake_seconds=5)
+    spec = fleet_spec(variant("main", 4, image="acme/b:1"), config="next")
+    world.endpoint = update_to(world.alive, spec, Update(world.alive.fleet, rollout, world.now), world.now)
+    seen = []
+    while world.turn().alive.update is not None:
+        seen.append((len(world.serving(1)), len(world.serving(2))))
+        world.now += 3
+    assert seen == [(4, 2), (4, 2), (2, 4), (2, 4)]
+
+
 def test_more_instances_are_added_and_fewer_are_taken_away_without_a_new_fleet() -> None:
     world = in_service(variant("main", 2))
     for count in (4, 1):
