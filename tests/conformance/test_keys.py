@@ -15,7 +15,11 @@ from urllib.parse import urlsplit
 
 import botocore.session
 import pytest
+from botocore import UNSIGNED
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from modeldyno.domain.key import AccessKey
@@ -170,6 +174,52 @@ def test_a_url_of_the_old_kind_of_signature_is_refused_with_what_to_do(
         assert b"Please use AWS4-HMAC-SHA256" in answer.read()
     with pytest.raises(ClientError, match="Please use AWS4-HMAC-SHA256"):
         old.list_buckets()
+
+
+@pytest.mark.parametrize(
+    ("operation", "params"),
+    [
+        ("get_object", {"Bucket": "bucket", "Key": "k"}),
+        ("put_object", {"Bucket": "bucket", "Key": "k", "Body": b"x"}),
+        ("list_objects_v2", {"Bucket": "bucket"}),
+        ("delete_objects", {"Bucket": "bucket", "Delete": {"Objects": [{"Key": "k"}]}}),
+    ],
+)
+def test_objects_are_refused_without_a_signature_in_their_own_words(
+    client: Callable[..., Any], operation: str, params: dict[str, Any]
+) -> None:
+    nobody = client("s3", signature_version=UNSIGNED)
+    assert code_of(lambda: getattr(nobody, operation)(**params)) == "AccessDenied"
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [("abc", b"400"), ("", b"400"), ("unsigned-payload", b"400"), ("0" * 63, b"400"), ("STREAMING-OTHER", b"501")],
+)
+def test_a_digest_of_the_body_that_is_none_is_refused(locked: Front, said: str, status: bytes) -> None:
+    url = f"{locked.url}/digests/k"
+    request = AWSRequest("PUT", url, data=b"bytes", headers={"X-Amz-Content-Sha256": said})
+    signer = S3SigV4Auth(Credentials(GOOD.id, GOOD.secret), "s3", "eu-west-1")
+    signer.payload = lambda _: said  # type: ignore[method-assign]
+    signer.add_auth(request)
+    host, port = urlsplit(locked.url).netloc.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+        head = f"PUT /digests/k HTTP/1.1\r\nHost: {host}:{port}\r\n{lines}Content-Length: 5\r\n\r\n"
+        connection.sendall(head.encode() + b"bytes")
+        assert connection.recv(100).split()[1] == status
+
+
+def test_a_stranger_who_waits_to_be_asked_for_a_body_and_sends_none_is_refused(
+    locked: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modeldyno.buckets.door._TAKE_IN_SECONDS", 0.2)
+    host, port = urlsplit(locked.url).netloc.split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"PUT /b/k HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+        whole = b"".join(iter(lambda: connection.recv(65536), b""))  # until it is closed
+    assert whole.startswith(b"HTTP/1.1 100 ")
+    assert b"HTTP/1.1 403 " in whole
 
 
 def test_a_key_is_good_soon_after_it_was_made_and_no_longer_soon_after_it_was_revoked(

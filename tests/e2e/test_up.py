@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 import pytest
 import sqlalchemy
 import trustme
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives import serialization
 
 from tests.e2e.service import Service, running, until
 
@@ -51,6 +54,16 @@ def test_health_is_answered_and_a_foreign_host_header_is_refused(tmp_path: Path)
         foreign = urllib.request.Request(f"{service.url}/health", headers={"Host": "evil.example"})
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(foreign)
+
+
+def test_the_front_may_have_as_many_connections_as_the_system_lets_it(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        with running(tmp_path) as service:
+            assert service.children()["front"].rlimit(psutil.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_busy_port_is_named(tmp_path: Path) -> None:
@@ -88,6 +101,20 @@ def test_half_a_certificate_or_a_wrong_one_is_named(tmp_path: Path) -> None:
     wrong.write_text("nonsense")
     line = refused("--tls-cert", str(wrong), "--tls-key", str(wrong), "--data-dir", str(tmp_path))
     assert str(wrong) in line
+
+
+def test_what_a_key_file_lacks_is_said(tmp_path: Path) -> None:
+    missing = refused("--tls-cert", "none.pem", "--tls-key", "none.pem", "--data-dir", str(tmp_path))
+    assert "none.pem" in missing
+    assert "No such file" in missing
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    certificate, key = tmp_path / "server.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(str(certificate))
+    plain = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    kind = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    key.write_bytes(plain.private_bytes(*kind, serialization.BestAvailableEncryption(b"open sesame")))
+    line = refused("--tls-cert", str(certificate), "--tls-key", str(key), "--data-dir", str(tmp_path))
+    assert f"The key {key} is encrypted" in line
 
 
 def test_a_key_made_on_the_command_line_opens_the_door_over_tls(tmp_path: Path) -> None:

@@ -43,5 +43,5 @@ async def keep_tidy(folders: Folders, clock: Clock) -> None:
         await clock.sleep(_TIDY_SECONDS)
         try:
             await asyncio.to_thread(folders.tidy)
-        except OSError as error:
+        except Exception as error:  # whatever it is, the next hour may go well
             note(f"what uploads have left could not be removed: {error}")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from typing import TYPE_CHECKING
 
 from modeldyno.app.compose import Dyno, open_dyno
-from modeldyno.app.orders import READY, Orders, keep_to_first_core, read_orders, run_child, tell, wait_for_go
+from modeldyno.app.orders import (
+    READY,
+    Orders,
+    allow_many_connections,
+    keep_to_first_core,
+    read_orders,
+    run_child,
+    tell,
+    wait_for_go,
+)
 from modeldyno.domain.errors import ServiceError
-
-if TYPE_CHECKING:
-    pass
 
 
 def main() -> None:
@@ -31,6 +36,7 @@ def main() -> None:
     gc.enable()
     wait_for_go()
     keep_to_first_core()
+    allow_many_connections()
     listener = socket.socket(fileno=orders.listener_fd)
 
     async def body(stop: asyncio.Event) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import threading
 
 from modeldyno.app.orders import note
-from modeldyno.domain.errors import DynoError
 from modeldyno.ports import Clock
 from modeldyno.ports.keys import KeyStore
 
@@ -53,9 +52,13 @@ class Keyring:
 
     async def run(self) -> None:
         """Read them anew for ever; what is known stays while the database is away."""
+        away = False
         while True:
             await self._clock.sleep(_EVERY_SECONDS)
             try:
                 await asyncio.to_thread(self.look)
-            except DynoError as error:
-                note(f"the keys could not be read: {error}")
+                away = False
+            except Exception as error:  # whatever it is: without this loop a key would be good for ever
+                if not away:
+                    note(f"the keys cannot be read, those known stay: {error}")
+                away = True

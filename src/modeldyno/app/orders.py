@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -80,6 +81,12 @@ def keep_to_first_core() -> None:
     """Run on the host's first core only, where the load generator is: the others are for the models under test."""
     if hasattr(os, "sched_setaffinity") and len(cores := os.sched_getaffinity(0)) > 1:
         os.sched_setaffinity(0, {min(cores)})
+
+
+def allow_many_connections() -> None:
+    """Have as many files open as this process may; the usual 1024 are few for a service."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def run_child(

@@ -230,8 +230,18 @@ def _check_tls(settings: Settings) -> None:
     if bool(tls.cert) != bool(tls.key):
         raise ServiceError("TLS takes a certificate and its key: give both --tls-cert and --tls-key.")
     if tls.cert and tls.key:
+        for name in (tls.cert, tls.key):
+            try:
+                Path(name).open("rb").close()
+            except OSError as error:
+                raise ServiceError(f"Cannot read {name} for TLS: {error.strerror}.") from error
+
+        def no_passphrase() -> str:
+            raise ServiceError(f"The key {tls.key} is encrypted: give --tls-key one without a passphrase.")
+
         try:
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(tls.cert, tls.key)
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(tls.cert, tls.key, no_passphrase)
         except OSError as error:  # ssl.SSLError is one
             raise ServiceError(f"Cannot use the certificate {tls.cert} with the key {tls.key}: {error}.") from error
     elif not is_loopback(settings.host) and not tls.behind_proxy:

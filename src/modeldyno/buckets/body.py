@@ -16,6 +16,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ class CallerGone(Exception):
     """Nobody is left to answer."""
 
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNKED = (
     "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
     "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
@@ -56,7 +58,11 @@ class Received:
 
 class Body:
     """One request's body. `headers` in lower case; `identity`: who signed, None where nobody needs to; `take`: how it
-    is taken from the server, where that can be."""
+    is taken from the server, where that can be.
+
+    Raises:
+        Refused: X-Amz-Content-Sha256 says nothing that is known, so that nothing could be held against it.
+    """
 
     def __init__(
         self, receive: Receive, headers: Mapping[str, str], identity: Identity | None, take: Take | None = None
@@ -67,11 +73,21 @@ class Body:
         self._payload = headers.get("x-amz-content-sha256", UNSIGNED_PAYLOAD)
         self._identity = identity
         self._trailers: dict[str, str] = {}
+        if self.chunked and self._payload not in _CHUNKED:
+            raise refused(501, "NotImplemented", f"A body of the kind {self._payload[:64]} is not taken.")
+        if not self.chunked and self._payload != UNSIGNED_PAYLOAD and not _SHA256.fullmatch(self._payload):
+            kinds = ", ".join((UNSIGNED_PAYLOAD, *_CHUNKED))
+            text = f"x-amz-content-sha256 must be {kinds} or a valid sha256 value, not {self._payload[:80]!r}."
+            raise refused(400, "InvalidArgument", text)
 
     @property
     def chunked(self) -> bool:
         """Whether the body is wrapped in aws-chunked."""
         return self._payload.startswith("STREAMING-")
+
+    @property
+    def _has_sha256(self) -> bool:
+        return not self.chunked and self._payload != UNSIGNED_PAYLOAD
 
     @property
     def length(self) -> int | None:
@@ -91,8 +107,6 @@ class Body:
         Raises:
             Refused: it is not what the request says. CallerGone. OutOfRoom.
         """
-        if self.chunked and self._payload not in _CHUNKED:
-            raise refused(501, "NotImplemented", f"A body of the kind {self._payload[:64]} is not taken.")
         said = {name.removeprefix(CHECKSUM_HEADER): value for name, value in self._headers.items() if _is_said(name)}
         names = {*said, *self._trailing(), *((algorithm,) if algorithm else ())}
         sums = {name: checksum(name) for name in names}
@@ -100,7 +114,7 @@ class Body:
         hashes: list[Hash] = list({tag, *sums.values()})
         if "content-md5" in self._headers:
             hashes.append(md5)
-        if len(self._payload) == 64:
+        if self._has_sha256:
             hashes.append(sha256)
         size = await self._pour(sink, hashes)
         self._check_length(size, whole=True)
@@ -151,7 +165,7 @@ class Body:
             raise refused(400, "IncompleteBody", f"The body has {size} bytes, the request says {self.length}.")
 
     def _check_sha256(self, found: str) -> None:
-        if len(self._payload) == 64 and not _same(found, self._payload):
+        if self._has_sha256 and not _same(found, self._payload):
             text = "The provided 'x-amz-content-sha256' header does not match what was computed."
             raise refused(400, "XAmzContentSHA256Mismatch", text)
 

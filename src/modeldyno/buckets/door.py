@@ -39,6 +39,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 _DOCUMENT_BYTES = 2 * 1024**2
 """**Source:** S3 API reference, DeleteObjects: the document of a thousand keys fits."""
 _SEND_BYTES = 512 * 1024
+_TAKE_IN_SECONDS = 5.0
+"""Chosen: what a body may take that is only taken in to keep the connection."""
 _XML = {"content-type": "application/xml"}
 _log = logging.getLogger(__name__)
 
@@ -174,9 +176,14 @@ class _Exchange:
 
     async def _take_in(self) -> None:
         length = next((value for name, value in self.headers if name == "content-length"), "")
-        if self._unasked and length.isdigit() and int(length) <= _SEND_BYTES:
-            while (message := await self.receive())["type"] == "http.request" and message.get("more_body", False):
-                pass
+        if not self._unasked or not length.isdigit() or int(length) > _SEND_BYTES:
+            return
+        try:
+            async with asyncio.timeout(_TAKE_IN_SECONDS):
+                while (message := await self.receive())["type"] == "http.request" and message.get("more_body", False):
+                    pass
+        except TimeoutError:
+            self._unasked = True
 
     async def _begin(self, status: int, headers: Mapping[str, str], size: int) -> None:
         self.begun = True

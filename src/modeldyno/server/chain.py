@@ -5,8 +5,9 @@ name that resolves to loopback (DNS rebinding) is seen by its Host header; a scr
 X-Amz-Target, or another content type than a form's, without a preflight, which is never granted; and a form does
 nothing but tell. Where requests must be signed, that is enough, under whatever name.
 
-Requests below ``/endpoints/`` are inference, and those whose credential is scoped to S3 are about objects: they are
-handed on as they come, after the same look at the Host header. GET ``/metrics`` is Prometheus'; where keys are needed,
+Requests below ``/endpoints/`` are inference, and those whose credential is scoped to S3 are about objects (where keys
+are needed, S3 refuses those without a credential too, if their path is no other door's): they are handed on as they
+come, after the same look at the Host header. GET ``/metrics`` is Prometheus'; where keys are needed,
 it asks for one as user name and password.
 
 A client that trickles its headers costs a socket and some bytes in the event loop (uvicorn), no thread; one that
@@ -44,10 +45,11 @@ _Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
 Plane = Callable[[Mapping[str, Any], _Receive, _Send], Awaitable[None]]
 
-_OWN_NAMES = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+_OWN_NAMES = re.compile(r"(127(\.\d{1,3}){3}|localhost|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _JSON = {"Content-Type": "application/json"}
 _PROMETHEUS = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 _INFERENCE = "/endpoints/"
+_PATHS = ("/", "/health", "/metrics")
 _WHAT_EXISTS = (
     "There are POST / (the control plane: SageMaker and what its clients need), POST /endpoints/NAME/invocations, "
     "requests signed for S3, GET /metrics and GET /health."
@@ -137,7 +139,8 @@ class App:
         """Who takes the request as it comes; one with a foreign Host is left to the steps, which refuse it."""
         if scope["type"] != "http":
             return None
-        plane = self._buckets if _is_for_buckets(scope) else None
+        stranger = self._gate.required and _is_no_other_door(scope)
+        plane = self._buckets if stranger or _is_for_buckets(scope) else None
         if plane is None and scope["path"].startswith(_INFERENCE):
             plane = self._data_plane
         if plane is None:
@@ -159,6 +162,8 @@ class App:
         if len(exchange.hosts) == 1 and (self._gate.required or _OWN_NAMES.fullmatch(exchange.hosts[0])):
             return None
         shown = ", ".join(exchange.hosts)[:256]
+        if self._gate.required:
+            return _refusal(exchange, 400, "InvalidRequestException", f"One Host header is needed, not '{shown}'.")
         text = (
             f"The Host header '{shown}' is not 127.0.0.1, localhost or [::1]: without keys Dyno serves this machine "
             "only."
@@ -188,7 +193,7 @@ class App:
         """404 for paths that are not there, 405 for other methods."""
         if exchange.method == "POST" and is_rpc_path(exchange.path):
             return None
-        if exchange.path not in ("/", "/health", "/metrics"):
+        if exchange.path not in _PATHS:
             text = f"Nothing is at {exchange.path[:256]}. {_WHAT_EXISTS}"
             return _refusal(exchange, 404, "NotFoundException", text)
         if (exchange.method, exchange.path) != ("POST", "/"):
@@ -309,6 +314,13 @@ def _is_for_buckets(scope: Mapping[str, Any]) -> bool:
         return False
     found = scope_of({"authorization": given.decode("latin-1")}, query.decode("latin-1"))
     return found is not None and found.service == "s3"
+
+
+def _is_no_other_door(scope: Mapping[str, Any]) -> bool:
+    """Whether its path can only be that of an object or a bucket."""
+    path: str = scope["path"]
+    rpc = scope["method"] == "POST" and is_rpc_path(path)
+    return path not in _PATHS and not path.startswith(_INFERENCE) and not rpc
 
 
 def _knows_a_key(authorization: str, gate: Gate) -> bool:

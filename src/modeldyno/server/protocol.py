@@ -1,11 +1,18 @@
-"""HTTP/1.1 as uvicorn speaks it, with fewer turns: answers in one write, large bodies read far ahead, or taken over."""
+"""HTTP/1.1 as uvicorn speaks it, with fewer turns: answers in one write, large bodies read far ahead, or taken over.
+
+1. A connection that brings no whole head within a minute is closed, and so is one whose head has no end.
+2. An Upgrade is declined by going on in HTTP/1.1, as RFC 9110 (7.8) has it: the body is read, and what follows it.
+3. A connection that ends with an answer to an unread body is closed once the caller had time to read that answer
+   (RFC 9112, 9.6).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httptools
@@ -14,16 +21,26 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _AHEAD_BYTES = 128 * 1024
 _HEAD_BYTES = 128 * 1024
 """Chosen: what a request's line, headers or trailers may take beyond the piece that they begin in."""
+_LOOK_SECONDS = 30.0
+"""Chosen: a head that was not whole at one look and is not at the next takes too long."""
+_LINGER_SECONDS = 5.0
+"""Chosen: what a caller that still sends has to read the answer."""
+_FRAMING = (b"content-length", b"transfer-encoding")
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class _OneWrite:
     """A transport that holds what is written until more is, or until the loop goes on: the head of an answer and its
-    body, which uvicorn writes one after the other, become one system call."""
+    body, which uvicorn writes one after the other, become one system call. `lingers`: asked at its close whether
+    somebody else closes `inner`."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, lingers: Callable[[], bool]
+    ) -> None:
+        self.inner = transport
         self._transport = transport
         self._loop = loop
+        self._lingers = lingers
         self._held = b""
         self.is_closing = transport.is_closing
         self.get_extra_info = transport.get_extra_info
@@ -44,7 +61,8 @@ class _OneWrite:
     def close(self) -> None:
         """Send what is held, then close."""
         self._flush()
-        self._transport.close()
+        if not self._lingers():
+            self._transport.close()
 
     def _flush(self) -> None:
         if self._held:
@@ -54,17 +72,25 @@ class _OneWrite:
 
 class Protocol(HttpToolsProtocol):
     """uvicorn's own, on such a transport; a body is read so far ahead that large ones need few turns, and an
-    application may read the rest of one itself: ``scope["extensions"]["modeldyno.take_body"](scope)``. Headers without
-    end are not taken in."""
+    application may read the rest of one itself: ``scope["extensions"]["modeldyno.take_body"](scope)``."""
 
     advanced = False
     """Whether the bytes that came last ended a head or brought some of a body."""
     _unfinished_bytes = 0
+    _heads = 0
+    _late: int | None = None  # the heads there were when the next one was not whole
+    _timer: asyncio.TimerHandle | None = None
+    _lingering = False  # or it has, or may not
 
     def data_received(self, data: bytes) -> None:
         """Take more in. What ends no head and brings no body is a head, which the parser holds whole."""
         self.advanced = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
         self._unfinished_bytes = 0 if self.advanced else self._unfinished_bytes + len(data)
         if self._unfinished_bytes > _HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)
@@ -73,11 +99,14 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A head is there."""
         self.advanced = True
+        self._heads += 1
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
+        """A request is whole; one with an Upgrade has, to the parser, no body."""
         self.advanced = True
+        if self.parser.should_upgrade() and self._framing():
+            return
         super().on_message_complete()
 
     def on_message_begin(self) -> None:
@@ -97,13 +126,64 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
-        super().connection_made(_OneWrite(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(_OneWrite(transport, self.loop, self._lingers))  # type: ignore[arg-type]
+        self._timer = self.loop.call_later(_LOOK_SECONDS, self._look)
+
+    def shutdown(self) -> None:
+        """Serve nothing more, and wait for nobody."""
+        self._lingering = True
+        super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
 
     def read_on(self) -> None:
         """Expect the next request: the body of this one was read."""
-        self.parser = httptools.HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        self.parser = _parser(self)
         self.on_message_complete()
+
+    def _feed(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
+                framing = self._framing()
+                self.parser = _parser(_PastHead(self) if framing else self)
+                if framing:
+                    self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % framing)
+
+    def _framing(self) -> bytes:
+        """The headers of this request that tell where its body ends; empty where it has none."""
+        told = [(name, value) for name, value in self.headers if name in _FRAMING]
+        return b"".join(b"%b: %b\r\n" % pair for pair in told if pair != (b"content-length", b"0"))
+
+    def _look(self) -> None:
+        waits = self.cycle is None or (self.cycle.response_complete and self._unfinished_bytes > 0)
+        if waits and self._late == self._heads:
+            self.transport.close()
+            return
+        self._late = self._heads if waits else None
+        self._timer = self.loop.call_later(_LOOK_SECONDS, self._look)
+
+    def _lingers(self) -> bool:
+        cycle = self.cycle
+        if self._lingering or cycle is None or not (cycle.response_complete and cycle.more_body):
+            return False
+        self._lingering = True
+        self.parser = _Dropping(self, sys.maxsize)  # type: ignore[assignment]
+        inner = self.transport.inner  # type: ignore[attr-defined]
+        if inner.can_write_eof():
+            inner.write_eof()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(_LINGER_SECONDS, inner.close)
+        return True
 
     def _take_body(self, scope: Mapping[str, Any]) -> _TakenBody | None:
         cycle = self.cycle
@@ -132,6 +212,43 @@ class _TakenBody:
             self._protocol.parser = _Dropping(self._protocol, left)  # type: ignore[assignment]
         else:
             self._protocol.read_on()
+
+
+class _PastHead:
+    """What a parser tells of a request whose head it was shown once more: all but that head."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+        self._known = True
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if not self._known:
+            self._protocol.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of its URL."""
+        if not self._known:
+            self._protocol.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        if not self._known:
+            self._protocol.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """A head is there."""
+        if not self._known:
+            self._protocol.on_headers_complete()
+        self._known = False
+
+
+def _parser(listener: Any) -> httptools.HttpRequestParser:
+    parser = httptools.HttpRequestParser(listener)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+    return parser
 
 
 class _Dropping:
