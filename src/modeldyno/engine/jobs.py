@@ -93,6 +93,12 @@ class Jobs:
             return False
         return await self._concluded(job, trials, run_off, complete=complete)
 
+    async def has_more(self, job: Job) -> bool:
+        """Whether a trial of it, or its run-off, is still to begin."""
+        trials = await asyncio.to_thread(self._parts.store.trials, job.id)
+        run_off = await asyncio.to_thread(self._parts.store.run_off, job.id)
+        return any(trial is not None and trial.status is TrialStatus.PENDING for trial in (*trials, run_off))
+
     async def _begun_run_off(self, job: Job, trials: Sequence[Trial]) -> bool:
         """Add the run-off of a job whose leaders lie close together; whether there is one."""
         if job.stop_requested or self._out_of_time(job) or self._parts.options.run_off_seconds <= 0:

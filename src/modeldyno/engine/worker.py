@@ -60,6 +60,7 @@ class Worker:
         self._unfinished: list[Claim] = []
         self._planning: dict[str, asyncio.Task[None]] = {}
         self._waiting_told = False
+        self._told_to_wait: set[str] = set()
         self._pruned = -_PRUNE_EVERY_SECONDS
 
     async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -194,8 +195,19 @@ class Worker:
             now, lease = self._parts.clock.now(), self._parts.options.lease_seconds
             claim = await asyncio.to_thread(self._parts.store.claim_trial, self._id, self._place, now, lease)
             if claim is None:
+                await self._tell_waiting(active)
                 return
             await self._start(claim)
+
+    async def _tell_waiting(self, active: Sequence[Job]) -> None:
+        """Tell jobs, once, that others have this host."""
+        running = {claim.job.id: claim.job.name for claim, _ in self._running.values()}
+        self._told_to_wait &= {job.id for job in active}
+        idle = [job for job in active if running and job.id not in running and job.spec.endpoint is None]
+        for job in idle:
+            if job.id not in self._told_to_wait and await self._jobs.has_more(job):
+                self._told_to_wait.add(job.id)
+                await self._jobs.say(job, f"Waiting: this host measures {', '.join(running.values())}.")
 
     def _place(self, trial: Trial, busy: Sequence[Placement]) -> Placement | None:
         if trial.spec.contenders:

@@ -57,6 +57,18 @@ async def test_what_takes_minutes_before_a_server_starts_is_told_in_the_log_of_i
     ]
 
 
+async def test_a_job_that_waits_for_another_says_so_once(world: World) -> None:
+    world.submit("job", "two")
+    world.submit("other", "two")
+    async with world.worker():
+        await world.ended("other")
+    said = {
+        name: [line.message for line in world.store.log_lines(world.job(name).id) if "Waiting" in line.message]
+        for name in ("job", "other")
+    }
+    assert said == {"job": [], "other": ["Waiting: this host measures job."]}
+
+
 async def test_a_type_that_the_host_cannot_be_fails_alone(world: World) -> None:
     world.submit("job", "huge", "one")
     async with world.worker():
