@@ -87,7 +87,10 @@ class Protocol(HttpToolsProtocol):
         self.advanced = False
         self._unset_keepalive_if_required()
         try:
-            self._feed(data)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._feed_past(memoryview(data)[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
             return
@@ -145,18 +148,18 @@ class Protocol(HttpToolsProtocol):
         self.parser = _parser(self)
         self.on_message_complete()
 
-    def _feed(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
+    def _feed_past(self, rest: memoryview) -> None:
+        """Go on behind the head of a request with an Upgrade."""
+        while True:
+            framing = self._framing()
+            self.parser = _parser(_PastHead(self) if framing else self)
+            if framing:
+                self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % framing)
             try:
                 self.parser.feed_data(rest)
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 rest = rest[upgrade.args[0] :]
-                framing = self._framing()
-                self.parser = _parser(_PastHead(self) if framing else self)
-                if framing:
-                    self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % framing)
 
     def _framing(self) -> bytes:
         """The headers of this request that tell where its body ends; empty where it has none."""
