@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import botocore.session
 import pytest
 from botocore import UNSIGNED
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
@@ -190,6 +190,15 @@ def test_objects_are_refused_without_a_signature_in_their_own_words(
 ) -> None:
     nobody = client("s3", signature_version=UNSIGNED)
     assert code_of(lambda: getattr(nobody, operation)(**params)) == "AccessDenied"
+
+
+def test_a_wrong_path_is_told_what_exists(locked: Front) -> None:
+    request = AWSRequest("POST", f"{locked.url}/sagemaker", data=b"{}")
+    SigV4Auth(Credentials(GOOD.id, GOOD.secret), "sagemaker", "eu-west-1").add_auth(request)
+    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
+        urllib.request.urlopen(urllib.request.Request(request.url, request.data, dict(request.headers)))
+    with refused.value as answer:
+        assert b"Nothing is at /sagemaker" in answer.read()
 
 
 @pytest.mark.parametrize(

@@ -139,8 +139,7 @@ class App:
         """Who takes the request as it comes; one with a foreign Host is left to the steps, which refuse it."""
         if scope["type"] != "http":
             return None
-        stranger = self._gate.required and _is_no_other_door(scope)
-        plane = self._buckets if stranger or _is_for_buckets(scope) else None
+        plane = self._buckets if _is_for_buckets(scope, keys=self._gate.required) else None
         if plane is None and scope["path"].startswith(_INFERENCE):
             plane = self._data_plane
         if plane is None:
@@ -304,20 +303,22 @@ def _is_own(host: bytes) -> bool:
     return _OWN_NAMES.fullmatch(host.decode("latin-1").strip()) is not None
 
 
-def _is_for_buckets(scope: Mapping[str, Any]) -> bool:
-    """Whether it is signed for S3, however badly."""
+def _is_for_buckets(scope: Mapping[str, Any], *, keys: bool) -> bool:
+    """Whether it is signed for S3, however badly; with `keys` also whether it is signed for nothing, and is at no other
+    door."""
     given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     query = scope["query_string"]
     if given.startswith(b"AWS ") or b"AWSAccessKeyId=" in query:  # of version 2, which only S3 had
         return True
-    if b"/s3/" not in given and b"X-Amz-Credential" not in query:
+    lost = keys and _is_at_no_door(scope)
+    if not lost and b"/s3/" not in given and b"X-Amz-Credential" not in query:
         return False
     found = scope_of({"authorization": given.decode("latin-1")}, query.decode("latin-1"))
-    return found is not None and found.service == "s3"
+    return lost if found is None else found.service == "s3"
 
 
-def _is_no_other_door(scope: Mapping[str, Any]) -> bool:
-    """Whether its path can only be that of an object or a bucket."""
+def _is_at_no_door(scope: Mapping[str, Any]) -> bool:
+    """Whether its path is none but, perhaps, that of a bucket or an object."""
     path: str = scope["path"]
     rpc = scope["method"] == "POST" and is_rpc_path(path)
     return path not in _PATHS and not path.startswith(_INFERENCE) and not rpc
