@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -46,8 +48,9 @@ def main() -> None:
 
 
 def build_parts(settings: Settings, places: Places, store: Store) -> Parts:
-    """The engine's parts on this host."""
+    """The engine's parts on this host, while this process may use all of its cores still."""
     chosen = settings.measurement
+    facts = host_facts()
     environments = environments_of(settings, places)
     backend = ProcessBackend(places.instances, environments.prepare, hidden=(places.root,))
     return Parts(
@@ -64,7 +67,7 @@ def build_parts(settings: Settings, places: Places, store: Store) -> Parts:
         log_path=lambda job, index: places.trial_log(job.region, job.name, index),
         hosted_dir=places.hosted,
         server_log=lambda one: places.server_log(one.region, one.endpoint_name, one.variant.name, one.index),
-        publish=lambda job: publish(places, store, job),
+        publish=lambda job: publish(places, store, job, facts),
         is_published=lambda job: places.result(job.region, job.name).is_file(),
         prune_files=places.prune,
         note=note,
@@ -83,12 +86,12 @@ def build_parts(settings: Settings, places: Places, store: Store) -> Parts:
     )
 
 
-def publish(places: Places, store: Store, job: Job) -> None:
-    """Write the result file of an ended job, whole or not at all."""
+def publish(places: Places, store: Store, job: Job, facts: Mapping[str, Any]) -> None:
+    """Write the result file of an ended job, whole or not at all. `facts`: of the host."""
     target = places.result(job.region, job.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_suffix(".new")
-    document = job_result(store, store.job(job.region, job.name)) | {"host": host_facts()}
+    document = job_result(store, store.job(job.region, job.name)) | {"host": facts}
     fresh.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
     fresh.replace(target)
 

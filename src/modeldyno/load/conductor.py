@@ -52,9 +52,9 @@ class Conductor:
 
     def _expire(self) -> None:
         """Give up what has waited too long, and look again when the oldest of the rest will have."""
-        now_ns = oldest_ns = perf_counter_ns()
+        now_ns = perf_counter_ns()
         limit_ns = now_ns - self._timeout_ns
-        self._stream.expire(limit_ns)
+        oldest_ns = self._stream.expire(limit_ns) or now_ns
         for connection in (*self._crowd, *self._stream.carriers):
             if not connection.intended_ns:
                 continue

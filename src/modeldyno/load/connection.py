@@ -45,10 +45,11 @@ class Scene:
 class Connection(asyncio.Protocol):
     """One connection at a time: the next is opened when the last is known to be lost.
 
-    Latency runs from the request's intended time to the arrival of the answer's last byte. The request is written at
-    once, past the loop's own queue, so that the loop's other work is not counted as the server's.
+    Latency runs from the request's intended time to the arrival of the answer's last byte; an answer that took longer
+    than the timeout has failed, whenever it is looked at. The request is written at once, past the loop's own queue, so
+    that the loop's other work is not counted as the server's.
 
-    Failures, by kind: ``http_<status>`` an answer that is not 2xx; ``timeout``; ``connection_refused``;
+    Failures, by kind: ``http_<status>`` an answer that is not 2xx; ``timeout`` none in time; ``connection_refused``;
     ``connection_failed`` no connection for another reason; ``connection_reset`` it ended before the whole answer;
     ``bad_answer`` bytes that are not one HTTP answer.
     """
@@ -61,9 +62,11 @@ class Connection(asyncio.Protocol):
         "_head",
         "_keeps",
         "_last",
+        "_limit_ns",
         "_opening",
         "_parser",
         "_partly",
+        "_patience",
         "_pause",
         "_place",
         "_recorder",
@@ -81,11 +84,13 @@ class Connection(asyncio.Protocol):
         self._place = scene.place()  # for good: who opens anew asks the same server
         self._recorder = scene.recorder
         self._seen = scene.seen
+        self._limit_ns = round(scene.timeout_seconds * 1e9)
         self.intended_ns = 0  # when the request in flight should have been written; 0: none is
         self._sent_ns = 0
         self._last = False  # the connection is closed after the answer in flight
         self._pause = False
         self._opening: asyncio.Task[None] | None = None
+        self._patience: asyncio.Timeout | None = None
         self._transport: asyncio.Transport | None = None
         self._file = -1
         self._answers = 0
@@ -101,6 +106,12 @@ class Connection(asyncio.Protocol):
     @abstractmethod
     def _go_on(self) -> None:
         """The connection is free: it is new, or the answer is whole."""
+
+    def _began(self, now_ns: int) -> None:
+        """A connection is being opened since then."""
+
+    def _connected(self) -> None:
+        """It is there."""
 
     @abstractmethod
     def _unconnected(self, kind: str) -> None:
@@ -128,8 +139,9 @@ class Connection(asyncio.Protocol):
         if self._pause:
             self._pause = False
             await asyncio.sleep(_PAUSE_SECONDS)
+        self._began(perf_counter_ns())
         try:
-            async with asyncio.timeout(scene.timeout_seconds):
+            async with asyncio.timeout(scene.timeout_seconds) as self._patience:
                 await scene.loop.create_connection(lambda: self, *self._place)
         except TimeoutError:
             self._lost_before_it_began("timeout")
@@ -143,7 +155,13 @@ class Connection(asyncio.Protocol):
             self._unconnected(kind)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin with this connection."""
+        """Begin with this connection, unless it comes in the very moment in which it is given up: then it never was."""
+        assert self._patience is not None  # it is being opened
+        try:
+            self._patience.reschedule(None)
+        except RuntimeError:
+            cast(asyncio.Transport, transport).abort()
+            return
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
         self._last = False
         self._file = transport.get_extra_info("socket").fileno()
@@ -151,10 +169,13 @@ class Connection(asyncio.Protocol):
         self._partly = False
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
+        self._connected()
         self._go_on()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Account for a request that was in flight, and tell that the connection is gone."""
+        if self._transport is None:
+            return
         self._transport = None
         self._file = -1
         if self.intended_ns:
@@ -233,11 +254,16 @@ class Connection(asyncio.Protocol):
 
     def _count(self, now_ns: int, size: int) -> None:
         recorder, status = self._recorder, self._status
-        if 200 <= status < 300:
-            recorder.latency_counts[bucket_of(now_ns - self.intended_ns)] += 1
+        latency_ns = now_ns - self.intended_ns
+        if latency_ns > self._limit_ns:
+            recorder.lose(
+                "timeout", self.intended_ns, self._sent_ns, self._first_ns or now_ns, self._taken_bytes + size
+            )
+        elif 200 <= status < 300:
+            recorder.latency_counts[bucket_of(latency_ns)] += 1
         else:
             recorder.failed[f"http_{status}"] += 1
-        if recorder.raw is not None:
+        if recorder.raw is not None and latency_ns <= self._limit_ns:
             first_ns = self._first_ns or now_ns
             recorder.raw.add(self.intended_ns, self._sent_ns, first_ns, now_ns, status, self._taken_bytes + size)
         self.intended_ns = 0

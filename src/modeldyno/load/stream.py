@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections import deque
 from time import perf_counter_ns
@@ -73,10 +72,11 @@ class Stream:
             carrier.dismiss()
         self._idle.clear()
 
-    def expire(self, limit_ns: int) -> None:
-        """Give up what waits since before that time."""
+    def expire(self, limit_ns: int) -> int | None:
+        """Give up what waits since before that time; since when the oldest of the rest does."""
         while self._queue and self._queue[0] <= limit_ns:
             self._recorder.lose("timeout", self._queue.popleft())
+        return self._queue[0] if self._queue else None
 
     # --- arrivals ---
 
@@ -166,10 +166,8 @@ class Carrier(Connection):
         """Close: nothing is to be carried any more."""
         self._drop()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Be free."""
+    def _connected(self) -> None:
         self._stream.opening -= 1
-        super().connection_made(transport)
 
     def _go_on(self) -> None:
         if intended_ns := self._stream.next_for(self):

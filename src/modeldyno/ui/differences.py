@@ -125,7 +125,7 @@ def _needed(changes: list[Change], disturbed: bool) -> str:
     if not known or any(change.difference is None for change in changes):
         return ""
     if disturbed:
-        return " Others used the model's cores meanwhile: measure it again on a quiet machine."
+        return " The host was not quiet meanwhile (the remarks tell): measure it again on a quiet machine."
     if any(seconds is None for seconds in known):
         return " More load would not tell: deployments of the same thing differ as much."
     return f" About {words.seconds(max(seconds for seconds in known if seconds is not None))} more load would tell."

@@ -116,6 +116,27 @@ async def test_a_failure_is_counted_by_its_kind_and_is_no_latency(serve, target,
     assert set(failed) == {kind}
 
 
+@pytest.mark.parametrize("seconds", [0.0005, 0.003])
+async def test_users_whose_time_is_too_short_stay_and_every_timeout_is_counted(serve, target, seconds):
+    async def late(requests, writer):
+        while await requests.next():
+            await asyncio.sleep(0.05)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    failed = []
+    async with (
+        serve(late) as url,
+        ProcessGenerator(window_seconds=0.2).drive(target(url, timeout_seconds=seconds)) as it,
+    ):
+        await it.set_users(40)
+        async for window in it.windows():
+            assert window.succeeded == 0
+            failed.append(window.failed.get("timeout", 0))
+            if len(failed) == 12:
+                break
+    assert min(failed[1:]) >= 40  # each of the users fails four times in a window where the host is idle
+
+
 async def test_nobody_listening_is_refused_and_not_hammered(target):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"

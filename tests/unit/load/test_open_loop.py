@@ -213,6 +213,24 @@ async def test_what_is_not_answered_in_time_fails_waiting_or_sent(serve, target)
     assert set(failures(windows)) == {"timeout"}
 
 
+async def test_no_answer_that_came_too_late_is_a_success(serve, target, raw, tmp_path):
+    async def slow(requests, writer):
+        while await requests.next():
+            await asyncio.sleep(0.03)
+            writer.write(OK)
+
+    async with serve(slow) as url:
+        given = target(url, timeout_seconds=0.25, max_connections=1, raw_path=tmp_path / "raw")
+        windows = await load(given, 100, lambda windows: failures(windows)["timeout"] >= 60)
+    records = raw(tmp_path / "raw")
+    waited = records["end_ns"] - records["intended_ns"]
+    good = records["status"] == 200
+    assert good.sum() == sum(window.succeeded for window in windows) > 0
+    assert (waited[good] <= 250_000_000).all()
+    assert (waited[~good] > 240_000_000).all()
+    assert len(good) == offered(windows)
+
+
 async def test_arrivals_end_when_they_are_ended_also_while_the_sender_is_late():
     lost = []
     recorder = SimpleNamespace(offered=0, send_lag_ns=0, backlog=0, lose=lambda kind, at: lost.append(kind))
@@ -282,6 +300,21 @@ async def test_records_tell_when_each_request_was_due_sent_answered_and_how(serv
     assert (records["sent_ns"] >= records["intended_ns"]).all()
     assert (records["end_ns"][good] - records["first_byte_ns"][good] >= 15_000_000).all()
     assert set(records["bytes"][good]) == {len(OK)}
+
+
+async def test_records_of_requests_without_a_connection_tell_since_when_there_was_none(target, raw, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    given = target(url, raw_path=tmp_path / "raw")
+    async with ProcessGenerator(window_seconds=0.1).drive(given) as session:
+        await session.set_users(2)
+        async for window in session.windows():
+            if window.sequence >= 3:
+                break
+    records = raw(tmp_path / "raw")
+    assert len(records["status"]) > 2
+    assert (records["end_ns"] >= records["intended_ns"]).all()
+    assert (records["end_ns"] - records["intended_ns"] < 60_000_000_000).all()
 
 
 async def test_records_are_kept_up_to_their_limit_and_it_is_said(serve, target, tmp_path):
