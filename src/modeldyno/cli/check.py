@@ -46,6 +46,8 @@ def check(
     if max_p95_ms is None and min_per_minute is None and baseline is None:
         raise typer.BadParameter("say what to check: --max-p95-ms, --min-per-minute or --baseline")
     check_words(name, content_type, framework_version)
+    options.check_writable("--junit", junit)
+    options.check_writable("--result", result)
     rules = Rules(max_p95_ms, min_per_minute, tolerance=share_of(tolerance))
     known = read_result(baseline) if baseline is not None else None
     wish = choose(

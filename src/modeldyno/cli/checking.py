@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +12,8 @@ import msgspec
 import typer
 
 from modeldyno.app.compose import Dyno, host_facts, open_dyno
-from modeldyno.cli.options import terminable
-from modeldyno.cli.recommending import INTERRUPTED, carried_out, submit, tell
+from modeldyno.cli.options import INTERRUPTED, heard_or_not, terminable
+from modeldyno.cli.recommending import carried_out, submit, tell
 from modeldyno.cli.request import Wish, job_name, model_request
 from modeldyno.cli.results import print_wide
 from modeldyno.domain.catalog import Catalogue, InstanceType
@@ -66,7 +66,7 @@ def chosen_configurations(dyno: Dyno, wish: Wish, baseline: Document | None) -> 
     one type, with one worker a core. Each is judged, so each is measured to the end.
 
     Raises:
-        InvalidRequest: this host cannot be a type, so nothing could be told.
+        InvalidRequest: this host cannot be a type, or the baseline has no answer for one, so nothing could be told.
     """
     best = ranked_trials(baseline)[0] if baseline is not None and ranked_trials(baseline) else None
     types, ranges = wish.instance_types, wish.ranges
@@ -76,6 +76,7 @@ def chosen_configurations(dyno: Dyno, wish: Wish, baseline: Document | None) -> 
         ranges = {name: (value,) for name, value in best["tuned"].items()}
     if not ranges and _scripted(dyno, wish):
         ranges = {THREADS_VARIABLE: ("1",)}  # its default is a worker a core: threads would only get in their way
+    _refuse_unknown(types, baseline)
     kinds = [dyno.catalogue.get(name) for name in types]
     doubts = [doubt for kind in kinds if kind is not None and (doubt := cannot_be(kind, dyno.host())) is not None]
     if doubts:
@@ -84,6 +85,16 @@ def chosen_configurations(dyno: Dyno, wish: Wish, baseline: Document | None) -> 
     # Its rules are of closed-loop figures, each of every configuration; which of them is the cheapest is not asked.
     measured = replace(wish, thorough=True, open_loop=False, run_off=False)
     return replace(measured, instance_types=types, ranges=ranges, max_p95_ms=limit)
+
+
+def _refuse_unknown(types: Sequence[str], baseline: Document | None) -> None:
+    if baseline is None:
+        return
+    known = list(dict.fromkeys(trial["instance_type"] for trial in ranked_trials(baseline)))
+    missing = [name for name in types if name not in known]
+    if missing:
+        measured = f"it measured {', '.join(known)}" if known else "nothing was measured there"
+        raise InvalidRequest(f"The baseline has no answer for {', '.join(missing)}: {measured}.")
 
 
 def _limit_of(baseline: Document) -> int | None:
@@ -125,11 +136,12 @@ def _answer(result: dict[str, Any], asked: Asked) -> int:
         asked.result.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1))
     if asked.junit is not None:
         asked.junit.write_bytes(junit_xml(document))
-    if asked.json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
-    else:
-        tell("")
-        print_wide(check_view(document))
+    with heard_or_not():  # the status is the answer
+        if asked.json:
+            typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
+        else:
+            tell("")
+            print_wide(check_view(document))
     return status
 
 

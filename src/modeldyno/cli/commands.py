@@ -17,6 +17,7 @@ from modeldyno.cli.endpoints import endpoints
 from modeldyno.cli.jobs import delete, jobs, logs, stop, watch
 from modeldyno.cli.keys import keys
 from modeldyno.cli.load import load
+from modeldyno.cli.options import WrongUse
 from modeldyno.cli.put import put
 from modeldyno.cli.recommend import recommend
 from modeldyno.cli.results import results
@@ -27,7 +28,8 @@ _STATUS_OF_ERROR = {"check": 2}  # a check that could not be made tells nothing 
 
 
 class Commands(TyperGroup):
-    """Turns what went wrong into one line on standard error and exit status 1 (of `check`: 2)."""
+    """Turns what went wrong into one line on standard error and exit status 1 (2: of `check`, and of a wrong command
+    line)."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the context names."""
@@ -39,7 +41,8 @@ class Commands(TyperGroup):
             raise  # the reader of a pipe has gone: nothing to tell, and nobody to tell it
         except (DynoError, OSError) as error:
             typer.echo(f"dyno: {_one_line(error)}", err=True)
-            raise typer.Exit(_STATUS_OF_ERROR.get(ctx.invoked_subcommand or "", 1)) from None
+            status = 2 if isinstance(error, WrongUse) else _STATUS_OF_ERROR.get(ctx.invoked_subcommand or "", 1)
+            raise typer.Exit(status) from None
 
 
 def _one_line(error: Exception) -> str:

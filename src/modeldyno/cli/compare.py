@@ -58,29 +58,30 @@ def read_result(path: Path) -> dict[str, Any]:
     """
     import msgspec
 
-    from modeldyno.domain.difference import check_format
+    from modeldyno.domain.difference import check_whole
     from modeldyno.domain.errors import InvalidRequest
 
     try:
         document = msgspec.json.decode(path.read_bytes())
-        check_format(document)
+        check_whole(document)
     except (msgspec.DecodeError, UnicodeDecodeError, InvalidRequest) as error:
         raise InvalidRequest(f"{path} is no result document of Dyno: {error}") from error
     return dict(document)
 
 
 def share_of(text: str) -> float:
-    """A share from ``5%``, ``5`` or ``0.5%``: percent, with or without the sign.
+    """A share from ``5%``, ``5`` or ``0.5%``: percent; the sign may be left out from 1 on.
 
     Raises:
-        InvalidRequest: it is no number between 0 and 100.
+        WrongUse: it is no number between 0 and 100, or one that could be a share.
     """
-    from modeldyno.domain.errors import InvalidRequest
-
+    number = text.strip().removesuffix("%")
     try:
-        percent = float(text.strip().removesuffix("%"))
+        percent = float(number)
     except ValueError:
         percent = -1.0
     if not 0 < percent < 100:
-        raise InvalidRequest(f"--tolerance {text!r} is not understood: it is a percentage, such as 5%.")
+        raise options.WrongUse(f"--tolerance {text!r} is no percentage above 0 and below 100, such as 5%.")
+    if percent < 1 and "%" not in text:
+        raise options.WrongUse(f"--tolerance {text!r} could be two things: write {number}% or {100 * percent:g}%.")
     return percent / 100

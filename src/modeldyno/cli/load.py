@@ -10,16 +10,24 @@ import typer
 from modeldyno.cli import options
 from modeldyno.domain.traffic import Arrivals
 
+MOST_USERS = 100_000
+"""Chosen: each is a connection, of which an address has 64,512 to give."""
+
 
 def load(
     url: Annotated[str, typer.Argument(metavar="URL", help="http://HOST:PORT/PATH, any path and query.")],
     users: Annotated[
-        int | None, typer.Option(min=1, help="Closed-loop users: each invokes, waits, invokes again.", show_default="1")
+        int | None,
+        typer.Option(
+            min=1, max=MOST_USERS, help="Closed-loop users: each invokes, waits, invokes again.", show_default="1"
+        ),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(metavar="R", help="Open-loop arrivals a second; they wait for no answer.")
     ] = None,
-    arrivals: Annotated[Arrivals, typer.Option(help="How arrivals follow each other.")] = Arrivals.POISSON,
+    arrivals: Annotated[
+        Arrivals | None, typer.Option(help="How arrivals follow each other.", show_default="poisson")
+    ] = None,
     duration: Annotated[float, typer.Option(metavar="SECONDS", help="How long to measure.")] = 10.0,
     body: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="POST this; without a body: GET.")
@@ -37,20 +45,26 @@ def load(
 ) -> None:
     """Drive any HTTP server with load, and tell its throughput and latency."""
     from modeldyno.cli.loading import choose, run
+    from modeldyno.domain.errors import InvalidRequest
 
-    wish = choose(
-        url=url,
-        users=users,
-        rate=rate,
-        arrivals=arrivals,
-        duration_seconds=duration,
-        body=body,
-        body_dir=body_dir,
-        content_type=content_type,
-        headers=header or (),
-        processes=processes,
-        timeout_seconds=timeout,
-        raw=raw,
-    )
+    options.check_writable("--raw", raw)
+    try:
+        wish = choose(
+            url=url,
+            users=users,
+            rate=rate,
+            arrivals=arrivals,
+            duration_seconds=duration,
+            body=body,
+            body_dir=body_dir,
+            content_type=content_type,
+            headers=header or (),
+            processes=processes,
+            timeout_seconds=timeout,
+            raw=raw,
+        )
+    except InvalidRequest as error:
+        raise options.WrongUse(str(error)) from error
     with options.terminable():
-        run(wish, json=json)
+        status = run(wish, json=json)
+    raise typer.Exit(status)

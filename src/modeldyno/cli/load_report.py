@@ -111,6 +111,8 @@ def _remarks(document: dict[str, Any]) -> list[str]:
         lines.append("The generator was busy: the server may be faster than shown.")
     if delay > GENERATOR_DELAY_LIMIT:
         lines.append("The generator had to wait for a core: latencies may be shorter than shown.")
+    if document["interrupted"]:
+        lines.append("It was interrupted: requests in flight then are not in these figures.")
     if (raw := document["raw"]) is not None:
         cut = ", the rest was left out" if raw["cut"] else ""
         lines.append(f"records     {raw['records']:>12,} in {raw['path']}{cut}")

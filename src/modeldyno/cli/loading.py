@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import typer
 
 from modeldyno.cli.load_report import RawKept, report, told
+from modeldyno.cli.options import INTERRUPTED
 from modeldyno.domain.errors import DynoError, InvalidRequest
 from modeldyno.domain.measurement import Window, joined, merged_latency
 from modeldyno.domain.traffic import Arrivals
@@ -26,6 +26,7 @@ from modeldyno.ports import LoadTarget
 
 MOST_RAW_RECORDS = 10_000_000
 """Of one run, all generators together. Chosen: some 420 MB."""
+_RATES = (0.001, 10_000_000)
 _SEED = 1  # the same bodies and arrivals each time
 
 
@@ -66,7 +67,7 @@ def choose(
     url: str,
     users: int | None,
     rate: float | None,
-    arrivals: Arrivals,
+    arrivals: Arrivals | None,
     duration_seconds: float,
     body: Path | None,
     body_dir: Path | None,
@@ -81,11 +82,11 @@ def choose(
     Raises:
         InvalidRequest: they contradict each other; says what to do.
     """
-    parts = urlsplit(url)
+    parts = _parts(url)
     rules = {
-        f"'{url}' is not an http:// URL.": parts.scheme == "http" and bool(parts.hostname),
         "Choose --users (closed loop) or --rate (open loop), not both.": users is None or rate is None,
-        "--rate must be above 0.": rate is None or (math.isfinite(rate) and rate > 0),
+        f"--rate must be from {_RATES[0]:g} to {_RATES[1]:,}.": rate is None or _RATES[0] <= rate <= _RATES[1],
+        "--arrivals is of the open loop: give --rate.": arrivals is None or rate is not None,
         "--duration must be above 0, and at most a day.": 0 < duration_seconds <= 86_400,
         "--timeout must be above 0.": 0 < timeout_seconds <= 86_400,
         "Choose --body or --body-dir, not both.": body is None or body_dir is None,
@@ -101,7 +102,7 @@ def choose(
         path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
         users=None if rate is not None else users or 1,
         per_second=rate,
-        arrivals=arrivals,
+        arrivals=arrivals or Arrivals.POISSON,
         duration_seconds=duration_seconds,
         body=body,
         body_dir=body_dir,
@@ -113,6 +114,19 @@ def choose(
     )
 
 
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        served = parts.scheme == "http" and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError as error:
+        raise InvalidRequest(f"'{url}' is no URL: {error}.") from error
+    if "@" in parts.netloc:
+        raise InvalidRequest("The URL holds a name or a password: give them as --header 'Authorization: Basic ...'.")
+    if not served:
+        raise InvalidRequest(f"'{url}' is not an http:// URL.")
+    return parts
+
+
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
@@ -120,30 +134,40 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def run(wish: Wish, *, json: bool) -> None:
-    """Drive, and print the answer.
+def run(wish: Wish, *, json: bool) -> int:
+    """Drive, and print the answer, also of an interrupted load; the exit status: 0, or 130 where it was interrupted.
 
     Raises:
         DynoError, OSError: it could not be done.
+        KeyboardInterrupt: it was interrupted before there was anything to tell.
     """
+    interrupted = False
     with TemporaryDirectory(prefix="dyno-load-") as directory:
         targets = _targets(wish, Path(directory))
-        with _progress(wish) as tell:
-            driven = asyncio.run(_drive(wish, targets, tell))
+        driven = [Driven() for _ in targets]
+        try:
+            with _progress(wish) as tell:
+                asyncio.run(_drive(wish, targets, driven, tell))
+        except KeyboardInterrupt:
+            interrupted = True
+            if not all(each.measured for each in driven):
+                raise
         kept = None
         if wish.raw is not None:
             total = write_archive([target.raw_path for target in targets if target.raw_path], wish.raw)
             kept = RawKept(str(wish.raw), total.records, total.cut)
-    measured = [joined(together) for together in zip(*(each.measured for each in driven), strict=True)]
+    measured = [joined(together) for together in zip(*(each.measured for each in driven), strict=not interrupted)]
     drained = [window for each in driven for window in each.drained]
     document = report(measured, drained, processes=wish.processes, raw=kept)
-    document = {"format": "dyno-load/1", "url": wish.url + wish.path, "method": wish.method, **_loop(wish), **document}
+    head = {"format": "dyno-load/1", "url": wish.url + wish.path, "method": wish.method, "interrupted": interrupted}
+    document = head | _loop(wish) | document
     if json:
         import msgspec
 
         typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
     else:
         typer.echo(told(document))
+    return INTERRUPTED if interrupted else 0
 
 
 def _loop(wish: Wish) -> dict[str, object]:
@@ -177,9 +201,10 @@ def _targets(wish: Wish, directory: Path) -> list[LoadTarget]:
     ]
 
 
-async def _drive(wish: Wish, targets: Sequence[LoadTarget], tell: Callable[[Window], None]) -> list[Driven]:
-    """All generators side by side; the first that fails ends the others."""
-    driven = [Driven() for _ in targets]
+async def _drive(
+    wish: Wish, targets: Sequence[LoadTarget], driven: Sequence[Driven], tell: Callable[[Window], None]
+) -> None:
+    """All generators side by side; the first that fails ends the others. `driven`: what each has gathered."""
 
     def heard() -> None:
         if len({len(each.measured) for each in driven}) == 1:
@@ -191,7 +216,6 @@ async def _drive(wish: Wish, targets: Sequence[LoadTarget], tell: Callable[[Wind
                 group.create_task(_drive_one(wish, number, target, driven[number], heard))
     except* DynoError as errors:
         raise errors.exceptions[0] from None
-    return driven
 
 
 async def _drive_one(wish: Wish, number: int, target: LoadTarget, driven: Driven, heard: Callable[[], None]) -> None:

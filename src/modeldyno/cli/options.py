@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from modeldyno.domain.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from modeldyno.app.compose import Dyno
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 CONFIG_VARIABLE = "DYNO_CONFIG"
 CONFIG_NAME = "dyno.toml"
 DEFAULT_REGION = "us-east-1"
+INTERRUPTED = 130
+"""The exit status of a command that was interrupted. Source: 128 and the number of SIGINT, as shells have it."""
 
 _PANEL = "Where"
 DataDir = Annotated[
@@ -83,6 +88,41 @@ def opened(config: Path | None, data_dir: Path | None, database: str | None) -> 
         yield dyno
     finally:
         dyno.close()
+
+
+class WrongUse(InvalidRequest):
+    """The command line is wrong: one line, and exit status 2."""
+
+
+def check_writable(option: str, path: Path | None) -> None:
+    """See, before anything takes its time, that a file can be written in the end.
+
+    Raises:
+        WrongUse: it cannot; says why.
+    """
+    if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
+        return  # a pipe or a device is for whoever is at its other end
+    fresh = not path.exists()
+    try:
+        with path.open("ab"):
+            pass
+        if fresh:
+            path.unlink()
+    except OSError as error:
+        raise WrongUse(f"{option} {path} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def heard_or_not() -> Iterator[None]:
+    """Print, and go on where the reader of a pipe has gone.
+
+    Source: the documentation of Python's signal, Note on SIGPIPE.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # the latter is Rich's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -17,12 +17,12 @@ from modeldyno.app.compose import Dyno, open_dyno
 from modeldyno.app.supervisor import local_worker
 from modeldyno.cli.detection import demand_script, detect
 from modeldyno.cli.jobs import forget_inputs, stop_and_wait
-from modeldyno.cli.options import terminable
+from modeldyno.cli.options import INTERRUPTED, terminable
 from modeldyno.cli.packing import pack_model, pack_payload
 from modeldyno.cli.progress import follow
 from modeldyno.cli.request import Wish, job_name, job_request, model_request, role_arn
 from modeldyno.cli.results import json_text, show
-from modeldyno.domain.errors import InvalidRequest
+from modeldyno.domain.errors import InvalidRequest, ResourceInUse, ResourceNotFound
 from modeldyno.domain.host import cannot_be
 from modeldyno.domain.images import Framework
 from modeldyno.domain.job import Job, JobStatus
@@ -34,7 +34,6 @@ from modeldyno.ui.tables import configuration_cell, plain_table
 if TYPE_CHECKING:
     from modeldyno.settings import Settings
 
-INTERRUPTED = 130
 AUTO = "auto"
 _SCRIPT_VARIABLES = frozenset({"SAGEMAKER_PROGRAM", "SAGEMAKER_SUBMIT_DIRECTORY"})  # the script is elsewhere
 
@@ -99,6 +98,8 @@ def run(settings: Settings, region: str, wish: Wish, name: str | None, output: O
 
 def submit(dyno: Dyno, region: str, wish: Wish, name: str) -> Job:
     """Store model, objects and job, in this order: a taken name changes nothing, and no worker finds half a job."""
+    if _is_taken(dyno, region, name):
+        raise ResourceInUse(f"There is a job {name} already: choose another --name, or delete it (dyno delete {name}).")
     role, prefix = role_arn(dyno.settings.account), f"s3://{dyno.settings.objects.recommend_bucket}/{name}"
     dyno.call("CreateModel", model_request(wish, name, f"{prefix}/model.tar.gz", role), region)
     try:
@@ -107,6 +108,14 @@ def submit(dyno: Dyno, region: str, wish: Wish, name: str) -> Job:
     except BaseException:
         forget_inputs(dyno, region, name)
         raise
+
+
+def _is_taken(dyno: Dyno, region: str, name: str) -> bool:
+    try:
+        dyno.store.job(region, name)
+    except ResourceNotFound:
+        return False
+    return True
 
 
 def _store(dyno: Dyno, wish: Wish, prefix: str) -> None:

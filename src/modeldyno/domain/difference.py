@@ -159,6 +159,23 @@ def check_format(result: Document) -> None:
         raise InvalidRequest(f"This is no result document: its format is not {FORMAT}.")
 
 
+def check_whole(result: Document) -> None:
+    """Whether it is a result document that can be compared: one that was written by Dyno, and not shortened since.
+
+    Raises:
+        InvalidRequest: it is not; says what is missing, or is another thing than it should be.
+    """
+    check_format(result)
+    try:
+        _ = [result["job"][name] for name in ("name", "threshold_ms", "percentile", "failure_reason")]
+        for trial in ranked_trials(result):
+            sample_of(result, trial)
+    except KeyError as error:
+        raise InvalidRequest(f"This result document is not whole: it has no {error}.") from error
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise InvalidRequest(f"This result document is not what Dyno writes: {error}.") from error
+
+
 def window_of(row: Document) -> Window:
     """A window of a result document."""
     counts = {int(bucket): count for bucket, count in row["latency_counts"].items()}

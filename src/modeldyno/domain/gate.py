@@ -168,7 +168,7 @@ def throughput_outcome(windows: Sequence[Window], limit: float, lost: float = 0.
     elif known.high < limit:
         finding, text = Finding.FAILS, f"{_percent(1 - known.value / limit)} too few"
     else:
-        finding, text = Finding.CANNOT_TELL, "too close to tell"
+        finding, text = Finding.CANNOT_TELL, f"too close to tell{_cost_by_others(lost)}"
     told = f"{known.value:,.0f} a minute (99% sure: {known.low:,.0f} to {known.high:,.0f}), {text}"
     return Outcome(rule, finding, told, known.value, known.low, known.high)
 
@@ -187,11 +187,11 @@ def latency_outcome(levels: Sequence[Level], limit_ms: float, min_per_minute: fl
     told = [(level, _within(level.windows, limit_ms, ERROR / len(enough), lost)) for level in enough]
     passing = [level for level, within in told if within]
     if passing:
-        return _latency_told(rule, Finding.PASSES, max(passing, key=lambda level: level.per_minute), limit_ms)
+        return _latency_told(rule, Finding.PASSES, max(passing, key=lambda level: level.per_minute), limit_ms, lost)
     if not told:
         return Outcome(rule, Finding.CANNOT_TELL, "nothing was answered")
     best = min(told, key=lambda row: (row[1] is False, _p95_ms(row[0].windows)))
-    return _latency_told(rule, Finding.FAILS if best[1] is False else Finding.CANNOT_TELL, best[0], limit_ms)
+    return _latency_told(rule, Finding.FAILS if best[1] is False else Finding.CANNOT_TELL, best[0], limit_ms, lost)
 
 
 def _within(windows: Sequence[Window], limit_ms: float, error: float, lost: float) -> bool | None:
@@ -213,7 +213,7 @@ def _p95_ms(windows: Sequence[Window]) -> float:
     return (merged_latency(windows).quantile_ns(0.95) or math.inf) / 1e6
 
 
-def _latency_told(rule: str, finding: Finding, level: Level, limit_ms: float) -> Outcome:
+def _latency_told(rule: str, finding: Finding, level: Level, limit_ms: float, lost: float) -> Outcome:
     latency, value = merged_latency(level.windows), _p95_ms(level.windows)
     known = quantile_interval_ns(latency, 0.95, _TWO_SIDED, independence_of(level.windows, 0.95))
     low, high = (None, None) if known is None else (known[0] / 1e6, known[1] / 1e6)
@@ -223,9 +223,15 @@ def _latency_told(rule: str, finding: Finding, level: Level, limit_ms: float) ->
     text += {
         Finding.PASSES: "",
         Finding.FAILS: f", {_percent(value / limit_ms - 1)} over",
-        Finding.CANNOT_TELL: f", from {latency.count:,} invocations: too close or too few to tell",
+        Finding.CANNOT_TELL: f", from {latency.count:,} invocations: too close or too few to tell"
+        + _cost_by_others(lost),
     }[finding]
     return Outcome(rule, finding, text, value, low, high)
+
+
+def _cost_by_others(lost: float) -> str:
+    """Why an interval is wide where the host was not quiet."""
+    return f"; what others did to the host may have cost {_percent(lost)} of the speed" if lost > 0 else ""
 
 
 def _percent(share: float) -> str:
@@ -243,13 +249,14 @@ def baseline_outcomes(baseline: Sample | None, sample: Sample, tolerance: float)
         return [Outcome(_baseline_rule("throughput", tolerance), Finding.CANNOT_TELL, text)]
     throughput = throughput_change(baseline, sample, tolerance, _OF_TWO)
     latency = latency_change(baseline, sample, sample.percentile, tolerance, _OF_TWO, decides=True)
-    outcomes = [_not_worse("throughput", throughput, tolerance, sign=-1)]
+    lost = max(baseline.lost, sample.lost)
+    outcomes = [_not_worse("throughput", throughput, tolerance, lost, sign=-1)]
     if latency.verdict is not None:  # else there is no number of users at which to compare it
-        outcomes.append(_not_worse(latency.name.upper(), latency, tolerance, sign=1))
+        outcomes.append(_not_worse(latency.name.upper(), latency, tolerance, lost, sign=1))
     return outcomes
 
 
-def _not_worse(figure: str, change: Change, tolerance: float, *, sign: int) -> Outcome:
+def _not_worse(figure: str, change: Change, tolerance: float, lost: float, *, sign: int) -> Outcome:
     """`sign` 1: more is worse."""
     rule, seen = _baseline_rule(figure, tolerance), change.difference
     if seen is None:
@@ -261,6 +268,6 @@ def _not_worse(figure: str, change: Change, tolerance: float, *, sign: int) -> O
     elif bounds[0] > tolerance:
         finding = Finding.FAILS
     text = f"{seen.relative:+.1%} (99% sure: {seen.low:+.1%} to {seen.high:+.1%})"
-    text += ": too close to tell" if finding is Finding.CANNOT_TELL else ""
+    text += f": too close to tell{_cost_by_others(lost)}" if finding is Finding.CANNOT_TELL else ""
     text += f"; {change.note}" if change.note else ""
     return Outcome(rule, finding, text, 100 * seen.relative, 100 * seen.low, 100 * seen.high)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +28,9 @@ CONFIG = f"""
 vcpus = 1
 memory_gib = 1
 usd_per_hour = 0.04
+[instances."local.two"]
+vcpus = 1
+memory_gib = 2
 [runtimes."truth:1"]
 command = ["{sys.executable}", "-m", "modeldyno.testing.truth_server", "--service-ms", "5"]
 worker_variable = "WORKERS"
@@ -49,8 +54,22 @@ def inputs(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.parametrize(("least", "status"), [("1", 0), ("50000000", 1)])
+def test_the_status_is_the_answer_also_where_nobody_reads_it(
+    inputs: list[str], data_dir: Path, least: str, status: int
+) -> None:
+    command = [sys.executable, "-m", "modeldyno", "check", *inputs, "--image", "truth:1", "--min-per-minute", least]
+    command += ["--data-dir", str(data_dir)]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as nobody:
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == status, done.stderr.decode()
+
+
+@pytest.mark.timeout(200)
 def test_what_keeps_its_rules_is_status_0_and_what_cannot_is_status_1(
-    run: Run, inputs: list[str], tmp_path: Path
+    run: Run, inputs: list[str], tmp_path: Path, data_dir: Path
 ) -> None:
     baseline = tmp_path / "result.json"
     kept = ["--max-p95-ms", "30000", "--min-per-minute", "1", "--result", str(baseline), "--json"]
@@ -64,7 +83,15 @@ def test_what_keeps_its_rules_is_status_0_and_what_cannot_is_status_1(
         "P95 at most 30000 ms",
         "at least 1 invocations a minute",
     ]
-    assert json.loads(baseline.read_text())["host"]["cores"] >= 1
+    known = json.loads(baseline.read_text())
+    stored = json.loads(next(data_dir.glob(f"results/*/{known['job']['name']}/result.json")).read_text())
+    assert stored["host"] == known["host"]  # whoever wrote it, and on whichever core
+    other = run("check", *inputs[:-1], "local.two", "--image", "truth:1", "--baseline", str(baseline))
+    assert (other.exit_code, other.stdout) == (2, "")
+    assert "The baseline has no answer for local.two: it measured local.one." in other.stderr
+    taken = run("check", *inputs, "--image", "truth:1", "--min-per-minute", "1", "--name", known["job"]["name"])
+    assert (taken.exit_code, taken.stdout) == (2, "")
+    assert f"There is a job {known['job']['name']} already" in taken.stderr
     junit = tmp_path / "junit.xml"
     asked = ["--min-per-minute", "50000000", "--baseline", str(baseline), "--tolerance", "99%", "--junit", str(junit)]
     failed = run("check", *inputs, "--image", "truth:1", *asked)
@@ -95,7 +122,10 @@ def test_a_model_that_cannot_be_served_is_status_1_with_its_reason_and_log(
     [
         ([], "say what to check"),
         (["--baseline", "missing.json"], "missing.json"),
-        (["--min-per-minute", "1", "--tolerance", "0"], "'0' is not understood"),
+        (["--min-per-minute", "1", "--tolerance", "0"], "'0' is no percentage"),
+        (["--min-per-minute", "1", "--tolerance", "0.05"], "write 0.05% or 5%"),
+        (["--min-per-minute", "1", "--junit", "nowhere/x.xml"], "--junit nowhere/x.xml cannot be written: No such"),
+        (["--min-per-minute", "1", "--result", "/"], "--result / cannot be written: Is a directory"),
         (["--min-per-minute", "1", "--instance-types", "ml.p4d.24xlarge"], "This host cannot be ml.p4d.24xlarge"),
         (["--min-per-minute", "1", "--image", "nobody/knows:1"], "nobody/knows:1"),
     ],

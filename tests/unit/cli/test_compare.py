@@ -86,13 +86,20 @@ def test_a_result_file_stands_for_a_job_and_another_host_is_told(run: Run, tmp_p
         (["before", "nobody"], "nobody"),
         (["before", "missing.json"], "missing.json"),
         (["before", "broken.json"], "broken.json is no result document"),
-        (["before", "same", "--tolerance", "much"], "'much' is not understood"),
+        (["before", "short.json"], "short.json is no result document of Dyno: This result document is not whole"),
+        (
+            ["before", "odd.json"],
+            "odd.json is no result document of Dyno: This result document is not what Dyno writes",
+        ),
+        (["before", "same", "--tolerance", "much"], "'much' is no percentage"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(run: Run, tmp_path: Path, arguments: list[str], said: str) -> None:
     (tmp_path / "broken.json").write_text("[1]")
+    (tmp_path / "short.json").write_text('{"format": "dyno-result/1"}')
+    (tmp_path / "odd.json").write_text('{"format": "dyno-result/1", "job": [], "trials": 1}')
     shown = run("compare", *arguments)
-    assert shown.exit_code == 1
+    assert shown.exit_code == (2 if "--tolerance" in arguments else 1)
     assert shown.stdout == ""
     assert said in shown.stderr
     assert shown.stderr.count("\n") == 1

@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from modeldyno.app.compose import Dyno
@@ -162,3 +165,12 @@ def test_the_version_is_told() -> None:
 def test_stopping_a_job_that_is_not_there_is_told_by_its_name(run: Run, dyno: Dyno) -> None:
     shown = run("stop", "nobody")
     assert (shown.exit_code, shown.stderr.strip()) == (1, "dyno: There is no job nobody.")
+
+
+@pytest.mark.usefixtures("ended")
+def test_an_output_that_cannot_show_every_letter_gets_the_others(data_dir: Path) -> None:
+    command = [sys.executable, "-m", "modeldyno", "results", "churn", "--data-dir", str(data_dir)]
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONIOENCODING": "ascii"}
+    shown = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert (shown.returncode, shown.stderr) == (0, b"")
+    assert b"local.one" in shown.stdout

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -97,6 +99,22 @@ def test_without_a_body_it_gets_any_path(url: str) -> None:
     assert "100.00%" in load(f"{url}/nowhere", "--duration", 0.3).stdout
 
 
+def test_an_interrupted_load_tells_what_it_has(url: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "modeldyno", "load", f"{url}/ping", "--duration", "600", "--json"]
+    command += ["--raw", str(tmp_path / "raw.npz"), "--users", "2", "--processes", "2"]
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # ignored where tests run in the background
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, preexec_fn=heed) as process:  # type: ignore[call-overload]
+        assert process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        shown, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    answer = json.loads(shown)
+    assert answer["interrupted"]
+    assert 0 < answer["requests"] <= answer["raw"]["records"]
+    assert len(np.load(tmp_path / "raw.npz")["status"]) == answer["raw"]["records"]
+
+
 def test_several_generators_share_the_users(url: str, body: Path) -> None:
     answer = document(f"{url}/invocations", "--users", 3, "--processes", 2, "--duration", 1, "--body", body)
     mean_users = answer["requests_per_second"] * answer["p50_us"] / 1e6
@@ -108,7 +126,9 @@ def test_several_generators_share_the_users(url: str, body: Path) -> None:
     ("arguments", "told"),
     [
         (("--users", 1, "--rate", 1), "not both"),
-        (("--rate", 0), "--rate must be above 0"),
+        (("--rate", 0), "--rate must be from 0.001 to 10,000,000"),
+        (("--rate", 1e-300), "--rate must be from 0.001"),
+        (("--arrivals", "constant"), "give --rate"),
         (("--duration", 0), "--duration must be above 0"),
         (("--timeout", 0), "--timeout must be above 0"),
         (("--content-type", "a/b"), "give --body"),
@@ -118,14 +138,25 @@ def test_several_generators_share_the_users(url: str, body: Path) -> None:
 )
 def test_contradictions_are_refused(arguments: tuple[object, ...], told: str) -> None:
     result = load("http://127.0.0.1:1/", *arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert told in result.stderr
 
 
-def test_only_http_is_driven() -> None:
-    result = load("https://127.0.0.1/")
-    assert result.exit_code == 1
-    assert "is not an http:// URL" in result.stderr
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://127.0.0.1/", "is not an http:// URL"),
+        ("http:///path", "is not an http:// URL"),
+        ("http://[::1/", "is no URL"),
+        ("http://127.0.0.1:99999/", "is no URL"),
+        ("http://user:secret@127.0.0.1/", "--header 'Authorization"),
+    ],
+)
+def test_only_http_is_driven(url: str, told: str) -> None:
+    result = load(url)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert "secret" not in result.stderr
 
 
 def test_a_header_that_frames_the_message_is_refused(body: Path) -> None:
