@@ -197,11 +197,10 @@ async def _served(root: Path, measured: Measured) -> tuple[Service, ...]:
 
 
 def _flags(measured: Measured, driven: Driven, placement: Placement) -> dict[Flag, str]:
-    shares = [driven.foreign[window.sequence] for window in measured.windows]
     return flags_of(
         measured.windows,
         relative_half_width=relative_half_width(measured.windows),
-        foreign_share=None if placement.fills_host else sum(shares) / len(shares),
+        foreign_share=None if placement.fills_host else driven.foreign_share_in(measured.windows),
         stopped=False,
         load=driven.windows,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from modeldyno.domain.errors import ModelFault, ServiceError
@@ -26,6 +26,11 @@ class Driven:
         """The mean share of others, over the whole load or of late, whichever is more."""
         shares = list(self.foreign.values())
         return max((sum(part) / len(part) for part in (shares, shares[-_OF_LATE:]) if part), default=0.0)
+
+    def foreign_share_in(self, windows: Sequence[Window]) -> float | None:
+        """The mean share of others in those of its windows; None of none."""
+        shares = [self.foreign[window.sequence] for window in windows]
+        return sum(shares) / len(shares) if shares else None
 
 
 Each = Callable[[Window, Driven], Awaitable[str | None]]

@@ -79,10 +79,8 @@ class Jobs:
         All is decided from one look at its trials. What changes meanwhile is seen in the next round: a trial that has
         just ended is still open here, so that no job ends on what it was before.
         """
-        store = self._parts.store
-        trials = await asyncio.to_thread(store.trials, job.id)
-        all_ended = all(trial.status.ended for trial in trials)  # before, there is no run-off to read
-        run_off = await asyncio.to_thread(store.run_off, job.id) if all_ended else None
+        trials, run_off = await self._rows(job)
+        all_ended = all(trial.status.ended for trial in trials)
         chosen = None if job.stop_requested or run_off else await self._next(job, trials)
         if chosen is not None and not self._out_of_time(job):
             await self._extend(job, chosen)
@@ -95,9 +93,15 @@ class Jobs:
 
     async def has_more(self, job: Job) -> bool:
         """Whether a trial of it, or its run-off, is still to begin."""
-        trials = await asyncio.to_thread(self._parts.store.trials, job.id)
-        run_off = await asyncio.to_thread(self._parts.store.run_off, job.id)
+        trials, run_off = await self._rows(job)
         return any(trial is not None and trial.status is TrialStatus.PENDING for trial in (*trials, run_off))
+
+    async def _rows(self, job: Job) -> tuple[Sequence[Trial], Trial | None]:
+        """Its trials, and its run-off, of which there is none to read before they have ended."""
+        store = self._parts.store
+        trials = await asyncio.to_thread(store.trials, job.id)
+        all_ended = all(trial.status.ended for trial in trials)
+        return trials, await asyncio.to_thread(store.run_off, job.id) if all_ended else None
 
     async def _begun_run_off(self, job: Job, trials: Sequence[Trial]) -> bool:
         """Add the run-off of a job whose leaders lie close together; whether there is one."""

@@ -139,8 +139,7 @@ class TrialRun:
         figures = figures_of(measured, driven.windows, rules, limit)
         if figures is None:
             return None, (_model_error(measured.failure or "no invocation was answered"), instance.log_tail())
-        shares = [driven.foreign[window.sequence] for window in measured.windows]
-        foreign = sum(shares) / len(shares) if shares else None
+        foreign = driven.foreign_share_in(measured.windows)
         figures = replace(figures, foreign_percent=None if foreign is None else 100.0 * foreign)
         flags = flags_of(
             measured.windows,

@@ -13,6 +13,7 @@ from typing import cast
 import httptools
 
 from modeldyno.domain.latency import bucket_of
+from modeldyno.load.raw import FAILURES
 from modeldyno.load.recorder import Recorder
 
 # Chosen: a dead server costs a user 20 attempts a second, which is neither a burnt core nor a long blindness.
@@ -56,6 +57,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answers",
+        "_begun_ns",
         "_feed",
         "_file",
         "_first_ns",
@@ -85,6 +87,7 @@ class Connection(asyncio.Protocol):
         self._recorder = scene.recorder
         self._seen = scene.seen
         self._limit_ns = round(scene.timeout_seconds * 1e9)
+        self._begun_ns = 0  # when the connection was asked for
         self.intended_ns = 0  # when the request in flight should have been written; 0: none is
         self._sent_ns = 0
         self._last = False  # the connection is closed after the answer in flight
@@ -106,9 +109,6 @@ class Connection(asyncio.Protocol):
     @abstractmethod
     def _go_on(self) -> None:
         """The connection is free: it is new, or the answer is whole."""
-
-    def _began(self, now_ns: int) -> None:
-        """A connection is being opened since then."""
 
     def _connected(self) -> None:
         """It is there."""
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
         if self._pause:
             self._pause = False
             await asyncio.sleep(_PAUSE_SECONDS)
-        self._began(perf_counter_ns())
+        self._begun_ns = perf_counter_ns()
         try:
             async with asyncio.timeout(scene.timeout_seconds) as self._patience:
                 await scene.loop.create_connection(lambda: self, *self._place)
@@ -256,14 +256,13 @@ class Connection(asyncio.Protocol):
         recorder, status = self._recorder, self._status
         latency_ns = now_ns - self.intended_ns
         if latency_ns > self._limit_ns:
-            recorder.lose(
-                "timeout", self.intended_ns, self._sent_ns, self._first_ns or now_ns, self._taken_bytes + size
-            )
+            recorder.failed["timeout"] += 1
+            status = FAILURES["timeout"]
         elif 200 <= status < 300:
             recorder.latency_counts[bucket_of(latency_ns)] += 1
         else:
             recorder.failed[f"http_{status}"] += 1
-        if recorder.raw is not None and latency_ns <= self._limit_ns:
+        if recorder.raw is not None:
             first_ns = self._first_ns or now_ns
             recorder.raw.add(self.intended_ns, self._sent_ns, first_ns, now_ns, status, self._taken_bytes + size)
         self.intended_ns = 0

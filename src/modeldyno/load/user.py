@@ -11,12 +11,11 @@ class User(Connection):
     """One user of a closed loop: the intended time of a request is when it is sent, or when the connection for it was
     asked for, where there is none to be had."""
 
-    __slots__ = ("_begun_ns", "gone")
+    __slots__ = ("gone",)
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self.gone = False
-        self._begun_ns = 0
         self._open()
 
     def leave(self) -> None:
@@ -37,9 +36,6 @@ class User(Connection):
             return
         now_ns = perf_counter_ns()
         self._send(now_ns, now_ns)
-
-    def _began(self, now_ns: int) -> None:
-        self._begun_ns = now_ns
 
     def _unconnected(self, kind: str) -> None:
         self._scene.recorder.lose(kind, self._begun_ns)

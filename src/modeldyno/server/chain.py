@@ -7,11 +7,12 @@ nothing but tell. Where requests must be signed, that is enough, under whatever 
 
 Requests below ``/endpoints/`` are inference, and those whose credential is scoped to S3 are about objects (where keys
 are needed, S3 refuses those without a credential too, if their path is no other door's): they are handed on as they
-come, after the same look at the Host header. GET ``/metrics`` is Prometheus'; where keys are needed,
-it asks for one as user name and password.
+come, after the same look at the Host header. GET ``/metrics`` is Prometheus'; where keys are needed, it asks for one as
+user name and password.
 
-A client that trickles its headers costs a socket and some bytes in the event loop (uvicorn), no thread; one that
-trickles its body is answered 408 after `body_seconds`. A client that goes away ends its request, nothing else.
+A client that trickles its headers costs a socket and some bytes in the event loop, no thread, and is closed within a
+minute (`server/protocol.py`); one that trickles its body is answered 408 after `body_seconds`. A client that goes away
+ends its request, nothing else.
 """
 
 from __future__ import annotations

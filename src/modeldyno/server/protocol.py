@@ -38,7 +38,6 @@ class _OneWrite:
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, lingers: Callable[[], bool]
     ) -> None:
         self.inner = transport
-        self._transport = transport
         self._loop = loop
         self._lingers = lingers
         self._held = b""
@@ -53,7 +52,7 @@ class _OneWrite:
         """Hold it, or send it with what is held."""
         if self._held:
             data, self._held = self._held + data, b""
-            self._transport.write(data)
+            self.inner.write(data)
         elif data:
             self._held = data
             self._loop.call_soon(self._flush)
@@ -62,12 +61,12 @@ class _OneWrite:
         """Send what is held, then close."""
         self._flush()
         if not self._lingers():
-            self._transport.close()
+            self.inner.close()
 
     def _flush(self) -> None:
         if self._held:
             data, self._held = self._held, b""
-            self._transport.write(data)
+            self.inner.write(data)
 
 
 class Protocol(HttpToolsProtocol):
