@@ -98,15 +98,16 @@ class Hosting(Service):
         waiter = self.client.get_waiter("endpoint_deleted")
         waiter.wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 40})
 
+    def found(self, name: str, variant: str, index: int = 0) -> int | None:
+        """The process id of a hosted server, while there is one."""
+        ending = f"-{variant}-{index}"
+        return next((pid for pid, tag in self.tags().items() if tag.split("/")[-2].endswith(ending)), None)
+
     def pid(self, name: str, variant: str, index: int = 0) -> int:
-        """The process id of a hosted server."""
-        marker = f"-{variant}-{index}".encode()
-        for process_id in self.servers():
-            tag = Path("/proc", str(process_id), "environ").read_bytes()
-            line = next(part for part in tag.split(b"\0") if part.startswith(b"DYNO_TAG="))
-            if line.split(b"/")[-2].endswith(marker):
-                return process_id
-        raise AssertionError(f"no server of {name}/{variant}/{index}")
+        """The process id of a hosted server that is there."""
+        found = self.found(name, variant, index)
+        assert found is not None, f"no server of {name}/{variant}/{index} among {self.tags()}"
+        return found
 
     # --- experiments ---
 

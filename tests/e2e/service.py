@@ -205,15 +205,22 @@ class Service:
 
     # --- what is left ---
 
+    def tags(self) -> dict[int, str]:
+        """What each model server of this installation is, by process id: installation/trial/..."""
+        prefix = f"DYNO_TAG={self.installation}/".encode()
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            with contextlib.suppress(OSError):  # one that ends meanwhile is none
+                for part in (entry / "environ").read_bytes().split(b"\0"):
+                    if part.startswith(prefix):
+                        found[int(entry.name)] = part.decode()
+        return found
+
     def servers(self) -> list[int]:
         """Process ids of model servers of this installation."""
-        marker = f"DYNO_TAG={self.installation}/".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and marker in (entry / "environ").read_bytes():
-                    found.append(int(entry.name))
-        return found
+        return list(self.tags())
 
     def left_behind(self) -> list[str]:
         """Processes, directories and cgroups of trials."""

@@ -174,7 +174,7 @@ def test_a_killed_worker_leaves_the_servers_running_and_the_next_adopts_them(ser
     assert traffic.errors == []
     assert service.pid("e", "a") == before
     os.kill(before, signal.SIGKILL)  # the new worker watches it
-    until(lambda: service.servers() and service.pid("e", "a") != before, 20)
+    until(lambda: service.found("e", "a") not in (None, before), 20)
     until(lambda: _answer_or_none(service) == '"a"', 10)
 
 

@@ -41,8 +41,9 @@ def kill(service: Hosting, who: str) -> None:
         service.kill("worker")
         service.kill("front")
     elif who in ("prod", "good"):
-        with contextlib.suppress(AssertionError, ProcessLookupError, FileNotFoundError):  # it may be gone already
-            os.kill(service.pid("e", who), signal.SIGKILL)
+        if found := service.found("e", who):
+            with contextlib.suppress(ProcessLookupError):  # it may be gone already
+                os.kill(found, signal.SIGKILL)
     else:
         service.kill(who)
 
