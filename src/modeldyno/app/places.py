@@ -47,9 +47,14 @@ class Places:
     root: Path
 
     @property
+    def database(self) -> Path:
+        """The file of the embedded database."""
+        return self.root / "dyno.sqlite"
+
+    @property
     def database_url(self) -> str:
         """The embedded database."""
-        return f"sqlite:///{self.root / 'dyno.sqlite'}"
+        return f"sqlite:///{self.database}"
 
     @property
     def results(self) -> Path:
@@ -142,11 +147,15 @@ class Places:
 
     def make_database(self) -> None:
         """See to it that the embedded database, new or old, is its user's alone. SQLite gives its other files the same
-        rights."""
-        file = self.root / "dyno.sqlite"
+        rights.
+
+        A file that is there is not opened: closing it would end the locks of every connection that this process has.
+        Source: sqlite.org/howtocorrupt.html, 2.2.
+        """
         with contextlib.suppress(OSError):  # opening it will tell
-            os.close(os.open(file, os.O_CREAT, _PRIVATE & 0o666))
-            file.chmod(_PRIVATE & 0o666)
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.database, os.O_CREAT | os.O_EXCL, _PRIVATE & 0o666))
+            self.database.chmod(_PRIVATE & 0o666)
 
 
 def _make(place: Path, mode: int) -> None:
