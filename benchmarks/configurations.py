@@ -12,14 +12,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import random
 import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -45,6 +47,12 @@ HOME = Path(".cache", "benchmarks")
 SHARE = 0.15
 SEEDS = 20
 NEAR = 0.05
+MUST = 0.9
+PRICES = 0.2
+"""Standard deviation of the logarithm of a type's price among seeds. Chosen: half the types' costs a vCPU then differ
+by a quarter and more."""
+NOISE = 0.02
+"""The same of a measurement. Chosen: twice what repeated deployments of a CPU-bound server differ by."""
 
 
 class Measured(msgspec.Struct):
@@ -119,31 +127,58 @@ def _measure(
 
 
 def search(file: Path) -> dict[str, Any]:
-    """How far from the optimum of the recorded costs each seed ends. Repeats of a configuration give its one figure."""
+    """How far from the optimum of the recorded costs each seed ends.
+
+    A seed has prices of its own, so that the optimum is elsewhere, and each measurement of it has some noise. Seed 0
+    has the recorded prices. What a search chose is judged by the recorded costs at the seed's prices, without noise.
+    """
     measured = msgspec.json.decode(file.read_bytes(), type=list[Measured])
-    costs = [one.usd_per_inference for one in measured]
-    points = [Point(one.kind, *TYPES[one.kind][:2], 0, TYPES[one.kind][2], one.settings) for one in measured]
-    optimum = min(cost for cost in costs if cost is not None)
-    budget = int(SHARE * len(points))
-    over = [_found(points, costs, budget, seed) / optimum - 1 for seed in range(SEEDS)]
+    budget = int(SHARE * len(measured))
+    ends = [_end(measured, budget, seed) for seed in range(SEEDS)]
+    over = [end.over_optimum for end in ends]
     return {
         "machine": machine(),
-        "configurations": len(points),
-        "failed": sum(cost is None for cost in costs),
-        "within_5_percent": sum(cost is not None and cost <= (1 + NEAR) * optimum for cost in costs),
+        "configurations": len(measured),
+        "failed": sum(one.usd_per_inference is None for one in measured),
         "tests": budget,
+        "must": f"within {NEAR:.0%} of the optimum in 18 of 20 seeds",
+        "reached": sum(share <= NEAR for share in over) >= MUST * SEEDS,
         "seeds": SEEDS,
         "seeds_within_5_percent": sum(share <= NEAR for share in over),
+        "different_optima": len({end.optimum for end in ends}),
+        "configurations_within_5_percent": [end.near for end in ends],
         "median_over_optimum": round(statistics.median(over), 4),
         "over_optimum": [round(share, 4) for share in over],
     }
 
 
-def _found(points: list[Point], costs: list[float | None], budget: int, seed: int) -> float:
-    seen = [Observation(index, costs[index]) for index in start(points, budget, seed)]
-    while (chosen := propose(points, seen, (), budget - len(seen), seed)) is not None:
-        seen.append(Observation(chosen, costs[chosen]))
-    return min((one.cost for one in seen if one.cost is not None), default=float("inf"))
+class _End(NamedTuple):
+    """Of one seed. `optimum`: which configuration is the cheapest; `near`: how many are within 5% of it."""
+
+    optimum: int
+    near: int
+    over_optimum: float
+
+
+def _end(measured: Sequence[Measured], budget: int, seed: int) -> _End:
+    chance = random.Random(seed)
+    factors = {kind: math.exp(chance.gauss(0, PRICES)) if seed else 1.0 for kind in TYPES}
+    points = [_point(one, factors[one.kind]) for one in measured]
+    costs = [one.usd_per_inference and one.usd_per_inference * factors[one.kind] for one in measured]
+    seen = [cost and cost * math.exp(chance.gauss(0, NOISE)) for cost in costs]
+    found = [Observation(index, seen[index]) for index in start(points, budget, seed)]
+    while (chosen := propose(points, found, (), budget - len(found), seed)) is not None:
+        found.append(Observation(chosen, seen[chosen]))
+    winner = min(found, key=lambda one: one.cost or math.inf).index
+    known = {index: cost for index, cost in enumerate(costs) if cost is not None}
+    optimum = min(known, key=known.__getitem__)
+    near = sum(cost <= (1 + NEAR) * known[optimum] for cost in known.values())
+    return _End(optimum, near, known.get(winner, math.inf) / known[optimum] - 1)
+
+
+def _point(one: Measured, factor: float) -> Point:
+    vcpus, mebibytes, usd = TYPES[one.kind]
+    return Point(one.kind, vcpus, mebibytes, 0, usd * factor, one.settings)
 
 
 def main() -> None:
