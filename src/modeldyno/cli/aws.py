@@ -45,7 +45,7 @@ def aws(
     from modeldyno.app.places import DirectoryLock
 
     program = _program()
-    with options.opened(config, data_dir, database) as dyno:
+    with options.opened(config, data_dir, database, may_be_new=True) as dyno:
         keys = dyno.store.access_keys()
         served = DirectoryLock(dyno.places).url() if host is None and port is None else None
         url = reachable(served or url_of(dyno.settings, host, port))

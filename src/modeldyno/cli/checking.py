@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from modeldyno.app.compose import Dyno, host_facts, open_dyno
-from modeldyno.cli.options import INTERRUPTED, heard_or_not, terminable
+from modeldyno.cli.options import INTERRUPTED, heard_or_not, named, terminable
 from modeldyno.cli.recommending import carried_out, submit, tell
 from modeldyno.cli.request import Wish, job_name, model_request
 from modeldyno.cli.results import print_wide
@@ -133,9 +133,11 @@ def _answer(result: dict[str, Any], asked: Asked) -> int:
     status = EXIT_STATUS[finding]
     document = check_document(result, judged, finding, status, list(_notes(result, asked)))
     if asked.result is not None:
-        asked.result.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1))
+        with named(asked.result):
+            asked.result.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1))
     if asked.junit is not None:
-        asked.junit.write_bytes(junit_xml(document))
+        with named(asked.junit):
+            asked.junit.write_bytes(junit_xml(document))
     with heard_or_not():  # the status is the answer
         if asked.json:
             typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())

@@ -27,7 +27,7 @@ def create(
 
     from modeldyno.domain.key import KEY_PREFIX, AccessKey
 
-    with options.opened(config, data_dir, database) as dyno:
+    with options.opened(config, data_dir, database, may_be_new=True) as dyno:
         first = not dyno.store.access_keys()
         key = AccessKey(
             id=f"{KEY_PREFIX}{dyno.entropy.token(_ID_CHARACTERS).upper()}",

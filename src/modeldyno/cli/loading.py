@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import typer
 
 from modeldyno.cli.load_report import RawKept, report, told
-from modeldyno.cli.options import INTERRUPTED
+from modeldyno.cli.options import INTERRUPTED, named
 from modeldyno.domain.errors import DynoError, InvalidRequest
 from modeldyno.domain.measurement import Window, joined, merged_latency
 from modeldyno.domain.traffic import Arrivals
@@ -135,7 +136,8 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def run(wish: Wish, *, json: bool) -> int:
-    """Drive, and print the answer, also of an interrupted load; the exit status: 0, or 130 where it was interrupted.
+    """Drive, and print the answer, also of an interrupted load; the exit status: 0, 1 where no request succeeded, or
+    130 where it was interrupted.
 
     Raises:
         DynoError, OSError: it could not be done.
@@ -152,22 +154,48 @@ def run(wish: Wish, *, json: bool) -> int:
             interrupted = True
             if not all(each.measured for each in driven):
                 raise
-        kept = None
+        kept, lost = None, None
         if wish.raw is not None:
-            total = write_archive([target.raw_path for target in targets if target.raw_path], wish.raw)
-            kept = RawKept(str(wish.raw), total.records, total.cut)
+            try:
+                kept = _keep(targets, wish.raw)
+            except OSError as error:  # a full disk takes the records, not what was measured
+                lost = error
     measured = [joined(together) for together in zip(*(each.measured for each in driven), strict=not interrupted)]
     drained = [window for each in driven for window in each.drained]
-    document = report(measured, drained, processes=wish.processes, raw=kept)
-    head = {"format": "dyno-load/1", "url": wish.url + wish.path, "method": wish.method, "interrupted": interrupted}
-    document = head | _loop(wish) | document
+    document = {
+        "format": "dyno-load/1",
+        "url": wish.url + wish.path,
+        "method": wish.method,
+        "interrupted": interrupted,
+        **_loop(wish),
+        **report(measured, drained, processes=wish.processes, raw=kept),
+    }
+    _print(document, json=json)
+    if lost is not None:
+        raise lost
+    return INTERRUPTED if interrupted else _status(document)
+
+
+def _print(document: dict[str, Any], *, json: bool) -> None:
     if json:
         import msgspec
 
         typer.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
     else:
         typer.echo(told(document))
-    return INTERRUPTED if interrupted else 0
+
+
+def _status(document: dict[str, Any]) -> int:
+    if document["requests"] > sum(document["failed"].values()):
+        return 0
+    typer.echo("dyno: no request succeeded.", err=True)
+    return 1
+
+
+def _keep(targets: Sequence[LoadTarget], path: Path) -> RawKept:
+    with named(path):
+        total = write_archive([target.raw_path for target in targets if target.raw_path], path)
+    return RawKept(str(path), total.records, total.cut)
 
 
 def _loop(wish: Wish) -> dict[str, object]:

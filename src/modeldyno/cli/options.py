@@ -79,15 +79,37 @@ def _config_path() -> Path | None:
 
 
 @contextmanager
-def opened(config: Path | None, data_dir: Path | None, database: str | None) -> Iterator[Dyno]:
-    """The installation that the options name, closed in the end. Raises as `app.compose.open_dyno`."""
+def opened(
+    config: Path | None, data_dir: Path | None, database: str | None, *, may_be_new: bool = False
+) -> Iterator[Dyno]:
+    """The installation that the options name, closed in the end. `may_be_new`: it is made where there is none.
+
+    Raises:
+        ServiceError: there is none, or as `app.compose.open_dyno`.
+    """
     from modeldyno.app.compose import open_dyno
 
-    dyno = open_dyno(settings_of(config, data_dir, database))
+    settings = settings_of(config, data_dir, database)
+    if not may_be_new:
+        _check_there_is_one(settings)
+    dyno = open_dyno(settings)
     try:
         yield dyno
     finally:
         dyno.close()
+
+
+def _check_there_is_one(settings: Settings) -> None:
+    """Whoever only looks makes no installation: more likely it is elsewhere."""
+    from modeldyno.app.places import places_of
+    from modeldyno.domain.errors import ServiceError
+
+    places = places_of(settings)
+    if settings.database is None and not places.database.exists():
+        raise ServiceError(
+            f"There is no installation in {places.root}: `dyno recommend` and `dyno up` make one; "
+            "--data-dir (or DYNO_DATA_DIR) names another place."
+        )
 
 
 class WrongUse(InvalidRequest):
@@ -110,6 +132,17 @@ def check_writable(option: str, path: Path | None) -> None:
             path.unlink()
     except OSError as error:
         raise WrongUse(f"{option} {path} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Have the error of a file that is written tell which it is: that of a full disk does not by itself."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager

@@ -18,6 +18,6 @@ def put(
     config: options.Config = None,
 ) -> None:
     """Store a file at s3://bucket/key, where jobs find it."""
-    with options.opened(config, data_dir, database) as dyno:
+    with options.opened(config, data_dir, database, may_be_new=True) as dyno:
         dyno.objects.put(url, file)
     typer.echo(url)

@@ -17,7 +17,7 @@ from modeldyno.app.compose import Dyno, open_dyno
 from modeldyno.app.supervisor import local_worker
 from modeldyno.cli.detection import demand_script, detect
 from modeldyno.cli.jobs import forget_inputs, stop_and_wait
-from modeldyno.cli.options import INTERRUPTED, terminable
+from modeldyno.cli.options import INTERRUPTED, named, terminable
 from modeldyno.cli.packing import pack_model, pack_payload
 from modeldyno.cli.progress import follow
 from modeldyno.cli.request import Wish, job_name, job_request, model_request, role_arn
@@ -159,7 +159,8 @@ def _answer(dyno: Dyno, region: str, name: str, output: Output) -> None:
         show(result, output.target_per_minute)
     report = output.html or dyno.places.result(region, name).with_name("report.html")
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(render_report(result, output.target_per_minute), encoding="utf-8")
+    with named(report):
+        report.write_text(render_report(result, output.target_per_minute), encoding="utf-8")
     tell(f"\nReport: {report}")
     if result["job"]["failure_reason"] and (output.json or result["recommendations"]):  # else the answer has it
         tell(f"The job {name} is {result['job']['status']}: {result['job']['failure_reason']}")

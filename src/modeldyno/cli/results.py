@@ -51,7 +51,8 @@ def results(
         show(result, target_per_minute, kept)
         text = kept.getvalue()
     if out is not None:
-        out.write_text(text, encoding="utf-8")
+        with options.named(out):
+            out.write_text(text, encoding="utf-8")
     else:
         typer.echo(text, nl=not text.endswith("\n"))
 

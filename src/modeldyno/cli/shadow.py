@@ -48,7 +48,8 @@ def report(
     if html is not None:
         from modeldyno.ui.shadow import render_shadow
 
-        html.write_text(render_shadow(document), encoding="utf-8")
+        with options.named(html):
+            html.write_text(render_shadow(document), encoding="utf-8")
         typer.echo(f"Written: {html}", err=True)
     if json:
         import msgspec

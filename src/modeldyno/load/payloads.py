@@ -36,7 +36,7 @@ def read_payloads(directory: Path) -> tuple[bytes, ...]:
             )
         bodies.append(body)
     if not bodies:
-        raise InputFault("The sample payload archive holds no files.")
+        raise InputFault("The archive or directory of payloads holds no files (hidden ones do not count).")
     return tuple(bodies)
 
 

@@ -38,8 +38,8 @@ def dyno(data_dir: Path) -> Iterator[Dyno]:
 
 
 @pytest.fixture
-def run(data_dir: Path) -> Run:
-    """Run `dyno COMMAND ...` on the data directory."""
+def run(data_dir: Path, dyno: Dyno) -> Run:
+    """Run `dyno COMMAND ...` on the installation."""
 
     def invoke(command: str, *arguments: str) -> Result:
         return CliRunner().invoke(app, [command, *arguments, "--data-dir", str(data_dir)], prog_name="dyno")

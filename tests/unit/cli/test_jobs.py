@@ -42,6 +42,24 @@ def test_no_jobs_is_said_and_not_an_empty_table(run: Run) -> None:
     assert shown.stderr == "No jobs in us-east-1.\n"
 
 
+def test_looking_where_there_is_no_installation_says_so_and_makes_none(tmp_path: Path) -> None:
+    nowhere = tmp_path / "typo"
+    looking = (
+        ["jobs"],
+        ["logs", "churn"],
+        ["results", "churn"],
+        ["compare", "a", "b"],
+        ["endpoints"],
+        ["keys", "list"],
+    )
+    for command in looking:
+        shown = CliRunner().invoke(app, [*command, "--data-dir", str(nowhere)], prog_name="dyno")
+        assert shown.exit_code == 1, command
+        assert shown.stderr.startswith(f"dyno: There is no installation in {nowhere}: ")
+        assert "--data-dir" in shown.stderr
+        assert not nowhere.exists(), command
+
+
 def test_an_unknown_job_is_one_line_and_status_1(run: Run) -> None:
     for command in ("watch", "stop", "logs", "results", "delete"):
         shown = run(command, "nobody")
@@ -100,6 +118,11 @@ def test_a_file_that_cannot_be_written_is_one_line(run: Run, ended: Job, tmp_pat
     shown = run("results", "churn", "--csv", "--out", str(tmp_path / "no" / "where.csv"))
     assert shown.exit_code == 1
     assert shown.stderr == f"dyno: {tmp_path}/no/where.csv: No such file or directory\n"
+
+
+def test_a_full_disk_is_told_with_the_file_that_it_met(run: Run, ended: Job) -> None:
+    shown = run("results", ended.name, "--csv", "--out", "/dev/full")
+    assert (shown.exit_code, shown.stderr) == (1, "dyno: /dev/full: No space left on device\n")
 
 
 def test_logs_tell_the_story_and_the_whole_log_of_each_server(run: Run, ended: Job) -> None:

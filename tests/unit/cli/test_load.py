@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,7 +94,9 @@ def test_words_for_a_person_and_progress_beside_them(url: str, body: Path) -> No
 
 def test_without_a_body_it_gets_any_path(url: str) -> None:
     assert document(f"{url}/ping", "--duration", 0.3)["failed"] == {}
-    missing = document(f"{url}/nowhere?a=b", "--duration", 0.3)
+    found = load(f"{url}/nowhere?a=b", "--duration", 0.3, "--json")
+    missing = json.loads(found.stdout)
+    assert found.exit_code == 1
     assert missing["failed"] == {"http_404": missing["requests"]}
     assert missing["p50_us"] is None
     assert "100.00%" in load(f"{url}/nowhere", "--duration", 0.3).stdout
@@ -163,3 +166,29 @@ def test_a_header_that_frames_the_message_is_refused(body: Path) -> None:
     result = load("http://127.0.0.1:1/", "--body", body, "--header", "Content-Length: 5")
     assert result.exit_code == 1
     assert "generator's own" in result.stderr
+
+
+def test_where_no_request_succeeded_the_figures_are_told_and_the_status_is_1(body: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
+        result = load(url, "--duration", 0.5, "--body", body, "--json")
+    assert result.exit_code == 1
+    assert list(json.loads(result.stdout)["failed"]) == ["connection_refused"]
+    assert result.stderr.endswith("dyno: no request succeeded.\n")
+
+
+def test_a_disk_that_has_no_room_for_the_records_takes_no_figure(url: str) -> None:
+    result = load(f"{url}/ping", "--duration", 0.5, "--raw", "/dev/full", "--json")
+    assert result.exit_code == 1
+    answer = json.loads(result.stdout)
+    assert answer["requests_per_second"] > 0
+    assert answer["raw"] is None
+    assert result.stderr.endswith("dyno: /dev/full: No space left on device\n")
+
+
+def test_a_directory_of_bodies_without_one_is_called_that(url: str, tmp_path: Path) -> None:
+    (tmp_path / "bodies").mkdir()
+    result = load(f"{url}/invocations", "--duration", 0.5, "--body-dir", tmp_path / "bodies")
+    assert result.exit_code == 1
+    assert "directory of payloads holds no files" in result.stderr
