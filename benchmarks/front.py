@@ -7,6 +7,7 @@ standard input ends; a line with a number there sets the percentage that is mirr
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -111,6 +112,8 @@ async def _serve(directory: Path, production: str, shadow: str | None, percent: 
 def main() -> None:
     directory, production, *shadow = sys.argv[1:]
     percent = int(shadow[1]) if shadow else 0
+    gc.collect()
+    gc.freeze()  # as the front does
     uvloop.run(_serve(Path(directory), production, shadow[0] if shadow else None, percent))
 
 

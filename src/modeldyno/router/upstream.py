@@ -15,6 +15,7 @@ import httptools
 # Source: SageMaker developer guide: containers must accept a connection within 250 ms.
 _CONNECT_SECONDS = 0.25
 _MOST_IDLE = 256
+_LARGE_BYTES = 64 * 1024
 # Servers close what is idle for some seconds (gunicorn: 2). Who is asked once takes no connection that may be closing.
 _SURELY_OPEN_SECONDS = 1.0
 # Chosen: heads and trailers are some hundred bytes; whoever sends so many without a byte of a body never ends.
@@ -117,14 +118,23 @@ class Link(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.parser = httptools.HttpResponseParser(self)
 
-    def ask(self, head: bytes, body: bytes, reply: Reply, seconds: float) -> None:
-        """Send a request; `reply` is filled."""
+    def ask(self, head: bytes, body: bytes, reply: Reply, seconds: float, *, alone: bool) -> None:
+        """Send a request; `reply` is filled. One that is not `alone` goes out together with what others send in this
+        turn of the loop: the server that the first of them wakes up is awake for the rest."""
         self.reply = reply
         self._dry_bytes = 0
         self._timer = self.loop.call_later(seconds, self._expire)
-        self._transport.write(head + body if len(body) < 65536 else head)
-        if len(body) >= 65536:
+        if len(body) >= _LARGE_BYTES:
+            self._transport.write(head)
             self._transport.write(body)
+        elif alone:
+            self._transport.write(head + body)
+        else:
+            self.loop.call_soon(self._send, head + body)
+
+    def _send(self, data: bytes) -> None:
+        if not self.closed:
+            self._transport.write(data)
 
     def close(self) -> None:
         """Drop the connection."""
@@ -351,7 +361,7 @@ class Upstream:
     async def _wait(self, link: Link, reply: Reply, head: bytes, body: bytes, seconds: float) -> None:
         """Until it is whole, or has begun where it flows."""
         reply.wake = self._loop.create_future()
-        link.ask(head, body, reply, seconds)
+        link.ask(head, body, reply, seconds, alone=self.in_flight == 1)
         try:
             await reply.wake
         except asyncio.CancelledError:

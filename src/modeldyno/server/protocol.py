@@ -25,20 +25,27 @@ _LOOK_SECONDS = 30.0
 """Chosen: a head that was not whole at one look and is not at the next takes too long."""
 _LINGER_SECONDS = 5.0
 """Chosen: what a caller that still sends has to read the answer."""
+_HELD_BYTES = 64 * 1024
 _FRAMING = (b"content-length", b"transfer-encoding")
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class _OneWrite:
     """A transport that holds what is written until more is, or until the loop goes on: the head of an answer and its
-    body, which uvicorn writes one after the other, become one system call. `lingers`: asked at its close whether
-    somebody else closes `inner`."""
+    body, which uvicorn writes one after the other, become one system call. Where other requests are in work
+    (`is_alone` says no), it waits for the loop: then the answers of a turn go out together, and whoever the first one
+    wakes up is awake for the rest. `lingers`: asked at its close whether somebody else closes `inner`."""
 
     def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, lingers: Callable[[], bool]
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        is_alone: Callable[[], bool],
+        lingers: Callable[[], bool],
     ) -> None:
         self.inner = transport
         self._loop = loop
+        self._is_alone = is_alone
         self._lingers = lingers
         self._held = b""
         self.is_closing = transport.is_closing
@@ -51,8 +58,9 @@ class _OneWrite:
     def write(self, data: bytes) -> None:
         """Hold it, or send it with what is held."""
         if self._held:
-            data, self._held = self._held + data, b""
-            self.inner.write(data)
+            self._held += data
+            if len(self._held) > _HELD_BYTES or self._is_alone():
+                self._flush()
         elif data:
             self._held = data
             self._loop.call_soon(self._flush)
@@ -128,7 +136,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
-        super().connection_made(_OneWrite(transport, self.loop, self._lingers))  # type: ignore[arg-type]
+        super().connection_made(_OneWrite(transport, self.loop, self._is_alone, self._lingers))  # type: ignore[arg-type]
         self._timer = self.loop.call_later(_LOOK_SECONDS, self._look)
 
     def shutdown(self) -> None:
@@ -172,6 +180,9 @@ class Protocol(HttpToolsProtocol):
             return
         self._late = self._heads if waits else None
         self._timer = self.loop.call_later(_LOOK_SECONDS, self._look)
+
+    def _is_alone(self) -> bool:
+        return len(self.tasks) <= 1
 
     def _lingers(self) -> bool:
         cycle = self.cycle
