@@ -133,7 +133,7 @@ class Link(asyncio.Protocol):
             self.loop.call_soon(self._send, head + body)
 
     def _send(self, data: bytes) -> None:
-        if not self.closed:
+        if not self._transport.is_closing():  # else `connection_lost` tells, or has told
             self._transport.write(data)
 
     def close(self) -> None:

@@ -74,7 +74,8 @@ class _OneWrite:
     def _flush(self) -> None:
         if self._held:
             data, self._held = self._held, b""
-            self.inner.write(data)
+            if not self.is_closing():  # the caller may have gone meanwhile
+                self.inner.write(data)
 
 
 class Protocol(HttpToolsProtocol):
