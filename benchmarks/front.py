@@ -103,17 +103,20 @@ async def _serve(directory: Path, production: str, shadow: str | None, percent: 
 
     loop.add_reader(0, order)
     gate = Gate(_OneKey(*os.environ[KEY].split(":")), dyno.clock.now) if KEY in os.environ else open_gate()
+
+    def serves() -> None:
+        gc.freeze()  # as the front does
+        print(f"ready http://127.0.0.1:{port}/endpoints/{NAME}", flush=True)
+
     async with data_plane(dyno, gate) as (invoker, metrics):
         app = make_app(lambda *_: {}, lambda: {"status": "ok"}, data_plane=invoker, metrics=metrics, gate=gate)
-        await serve(app, listener, lambda: print(f"ready http://127.0.0.1:{port}/endpoints/{NAME}", flush=True), stop)
+        await serve(app, listener, serves, stop)
     dyno.close()
 
 
 def main() -> None:
     directory, production, *shadow = sys.argv[1:]
     percent = int(shadow[1]) if shadow else 0
-    gc.collect()
-    gc.freeze()  # as the front does
     uvloop.run(_serve(Path(directory), production, shadow[0] if shadow else None, percent))
 
 

@@ -25,26 +25,30 @@ def main() -> None:
     orders = read_orders()
     if orders.listener_fd is None:
         raise SystemExit("the front needs a listening socket")
-    gc.disable()  # loading makes a great many objects, and all of them stay
+    gc.disable()  # loading and opening make a great many objects, and all of them stay
     import uvloop
 
     from modeldyno.app import front_app
     from modeldyno.wire.service import service
 
     service()
-    gc.freeze()
-    gc.enable()
     wait_for_go()
     keep_to_first_core()
     allow_many_connections()
     listener = socket.socket(fileno=orders.listener_fd)
+
+    def serves() -> None:
+        # What is there by now stays. Looked through by each full collection, it would hold up every request for 30 ms.
+        gc.freeze()
+        gc.enable()
+        tell(READY)
 
     async def body(stop: asyncio.Event) -> None:
         dyno = open_dyno(orders.settings, migrate=False)
         try:
             _refuse_without_keys(orders, dyno)
             async with front_app.opened(dyno, exposed=orders.exposed) as app:
-                await front_app.serve(app, listener, lambda: tell(READY), stop, orders.settings.tls)
+                await front_app.serve(app, listener, serves, stop, orders.settings.tls)
         finally:
             dyno.close()
 
